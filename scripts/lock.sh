@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Rewrites requirements/*.txt from pyproject.toml. Run it after changing a dependency; the files name no host.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+uv=${UV:-.venv/bin/uv}
+compile() {
+  "$uv" pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
+    --python-version 3.11 pyproject.toml "$@"
+}
+compile -o requirements/base.txt
+compile --extra local --extra train -c requirements/base.txt -o requirements/full.txt
+compile --extra local --extra train --group dev -c requirements/base.txt -o requirements/dev.txt

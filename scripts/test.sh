@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# All checks, then the whole suite. Arguments go to pytest; a browser is fetched when there is none.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+mkdir -p .cache
+source scripts/browser.sh
+scripts/check.sh
+exec .venv/bin/python -m pytest "$@"

@@ -1,0 +1,1 @@
+"""Composition: command line, processes, migrations, the list of slices, the demo."""

@@ -1,0 +1,80 @@
+"""Where things lie in the data folder. Pure path arithmetic: nothing here touches the disk."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """The layout of one data folder; every path that more than one process uses is named here."""
+
+    root: Path
+
+    @property
+    def lock(self) -> Path:
+        """Held by the supervisor; names its process id."""
+        return self.root / "noria.lock"
+
+    @property
+    def secret(self) -> Path:
+        """The key file (mode 600) under which provider keys are sealed."""
+        return self.root / "secret.key"
+
+    @property
+    def records(self) -> Path:
+        """The SQLite database of records, when no other database is configured."""
+        return self.root / "records.db"
+
+    @property
+    def jobs(self) -> Path:
+        """The SQLite database of the job engine, when no other database is configured."""
+        return self.root / "jobs.db"
+
+    @property
+    def spans(self) -> Path:
+        """chDB's folder; only the store process opens it."""
+        return self.root / "spans"
+
+    @property
+    def files(self) -> Path:
+        """Content-addressed files: dataset parts, artifacts."""
+        return self.root / "files"
+
+    @property
+    def models(self) -> Path:
+        """Model files that engines and trainers map: converted base models, adapters by digest."""
+        return self.root / "models"
+
+    @property
+    def work(self) -> Path:
+        """Scratch of running jobs (checkpoints), one folder a job."""
+        return self.root / "work"
+
+    @property
+    def journal(self) -> Path:
+        """Span and score journals, one folder for each writing process."""
+        return self.root / "journal"
+
+    @property
+    def run(self) -> Path:
+        """What running processes tell each other; worthless after a stop, except the snapshot."""
+        return self.root / "run"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def snapshot(self) -> Path:
+        """What the gateway serves from: noria.registry.snapshot.Snapshot as JSON, replaced atomically."""
+        return self.run / "snapshot.json"
+
+    @property
+    def engines(self) -> Path:
+        """Local engines that run now: {engine key: {"url", "state", "pid", "error"}}, replaced atomically."""
+        return self.run / "engines.json"
+
+    @property
+    def store(self) -> Path:
+        """Where the store process listens and the secret it wants: {"url", "password", "pid"}, mode 600."""
+        return self.run / "store.json"

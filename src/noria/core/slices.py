@@ -1,0 +1,63 @@
+"""The slice manifest: what one part of the wheel adds to the product.
+
+Parts are named as "module:attribute" and loaded only by the process that needs them, so that the gateway never
+imports a table and the server never imports a trainer. `noria.app.slices` lists all manifests as one tuple; migrations,
+routes, navigation, jobs, commands and erasure loop over it, so no list is kept twice.
+"""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Nav:
+    """One entry of the main navigation."""
+
+    title: str
+    path: str
+    group: str = ""
+    order: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One slice's contributions; every field but the name may stay empty."""
+
+    name: str
+    tables: str = ""
+    """Module whose import registers tables on noria.stores.sql.metadata, e.g. "noria.datasets.tables"."""
+    http: str = ""
+    """JSON API: "module:router" (a FastAPI APIRouter, paths below /api)."""
+    pages: str = ""
+    """Pages: "module:router" (a FastAPI APIRouter)."""
+    jobs: Mapping[str, str] = field(default_factory=dict)
+    """Job name to "module:function"; the function takes a noria.jobs.context.JobContext and returns a JSON dict."""
+    commands: tuple[str, ...] = ()
+    """Click commands or groups, each "module:attribute"."""
+    nav: tuple[Nav, ...] = ()
+    lineage: str = ""
+    """"module:function" `(stores, project_id, kind, id) -> list[Edge]`: the edges this slice knows about a node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One step of lineage: `source` went into `target`. Nodes are (kind, id); titles are for people.
+
+    Kinds: trace, score, row, dataset_version, training_run, model_version, prompt_version, evaluation, release, file.
+    """
+
+    source_kind: str
+    source_id: str
+    target_kind: str
+    target_id: str
+    relation: str
+    source_title: str = ""
+    target_title: str = ""
+
+
+def resolve(reference: str) -> Any:
+    """The object that "module:attribute" names."""
+    module, _, attribute = reference.partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,1 @@
+"""Import, clean, deduplicate, version and browse examples."""

@@ -1,0 +1,1 @@
+"""Scorers, runs, intervals, comparison, baselines, gates."""

@@ -1,0 +1,1 @@
+"""Who may, whose it is, what happened: people, roles, keys, sessions, audit, sealing, personal data."""

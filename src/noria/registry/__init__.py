@@ -1,0 +1,1 @@
+"""Prompts, models, providers, endpoints, releases, rollouts, and the snapshot that the gateway serves from."""

@@ -1,0 +1,172 @@
+"""What the gateway serves from: keys, endpoints, releases, providers and engines of all projects, as one immutable value.
+
+The server writes it to `Folder.snapshot` (JSON, replaced atomically) after each change and refreshes `published_at` while
+it lives; gateway and supervisor read it. This module is a leaf: it imports only noria.core and
+noria.registry.templates, so that the gateway stays small.
+"""
+
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntry:
+    """One API key that may call endpoints. `digest` is noria.governance.keys.digest(key), hex."""
+
+    id: str
+    project_id: str
+    digest: str
+    scope: Literal["call", "candidate"]
+    release: str = ""
+    """With scope "candidate": the one release it may call, "endpoint@number"."""
+    live: bool = True
+    """False: its traffic is an evaluation and stays out of live figures."""
+    expires_at: float = 0.0
+    """Unix seconds; 0: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderEntry:
+    """A place that runs models. Kind "local" has no URL: its releases name an engine instead."""
+
+    id: str
+    project_id: str
+    name: str
+    kind: Literal["openai", "local"]
+    base_url: str = ""
+    """Up to and including the version: "https://api.openai.com/v1"."""
+    sealed_key: str = ""
+    """base64 of noria.governance.sealing; empty when the provider wants none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptEntry:
+    """A prompt version, checked. `template` is parsed by noria.registry.templates when the snapshot is loaded.
+
+    Format "chat": `messages` is a list of {"role", "content" (template)}; an entry {"role": "messages"} stands for the
+    caller's messages. Format "text": `template` renders the whole prompt for a completion model; the caller's messages
+    are its section `messages` (role, content).
+    """
+
+    name: str
+    version: int
+    format: Literal["chat", "text"]
+    template: str = ""
+    messages: list[dict[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseEntry:
+    """One immutable release as the gateway needs it."""
+
+    number: int
+    provider_id: str
+    model: str
+    """Name that the provider knows the model by."""
+    engine: str = ""
+    """Key into Snapshot.engines, for a local provider."""
+    prompt: PromptEntry | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """Defaults and limits put into the provider's request: temperature, max_tokens, stop, grammar, …; the caller's win."""
+    state: str = "draft"
+    input_micros: int = 0
+    """Price of a million input tokens in micro-dollars."""
+    output_micros: int = 0
+    price_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointEntry:
+    """The name that an application calls, and how its traffic is shared."""
+
+    id: str
+    project_id: str
+    name: str
+    primary: int = 0
+    """Number of the release that serves; 0: none yet."""
+    canary: int = 0
+    canary_share: float = 0.0
+    """0 to 1; a session belongs to the canary when its stable hash falls below this."""
+    releases: dict[int, ReleaseEntry] = field(default_factory=dict)
+    """Every release that may still be called: live ones, candidates, and the last primary (for rollback)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEntry:
+    """A local engine that should be running. The key is a digest of the two files, so equal weights share one process."""
+
+    key: str
+    model_path: str
+    adapter_path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a gateway knows. `version` grows by one with each change."""
+
+    version: int = 0
+    published_at: float = 0.0
+    keys: dict[str, KeyEntry] = field(default_factory=dict)
+    """By digest."""
+    endpoints: dict[str, EndpointEntry] = field(default_factory=dict)
+    """By "project_id/name"."""
+    providers: dict[str, ProviderEntry] = field(default_factory=dict)
+    """By id."""
+    engines: dict[str, EngineEntry] = field(default_factory=dict)
+    """By key."""
+
+    def endpoint(self, project_id: str, name: str) -> EndpointEntry | None:
+        return self.endpoints.get(f"{project_id}/{name}")
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """JSON with string keys; `decode(encode(s)) == s`."""
+    return orjson.dumps(asdict(snapshot), option=orjson.OPT_NON_STR_KEYS)
+
+
+def decode(data: bytes) -> Snapshot:
+    """The snapshot in `data`. Raises ValueError or KeyError when it is none."""
+    raw = orjson.loads(data)
+    return Snapshot(
+        version=raw["version"],
+        published_at=raw["published_at"],
+        keys={k: KeyEntry(**v) for k, v in raw["keys"].items()},
+        endpoints={k: _endpoint(v) for k, v in raw["endpoints"].items()},
+        providers={k: ProviderEntry(**v) for k, v in raw["providers"].items()},
+        engines={k: EngineEntry(**v) for k, v in raw["engines"].items()},
+    )
+
+
+def _endpoint(raw: dict[str, Any]) -> EndpointEntry:
+    releases = {int(number): _release(release) for number, release in raw.pop("releases").items()}
+    return EndpointEntry(**raw, releases=releases)
+
+
+def _release(raw: dict[str, Any]) -> ReleaseEntry:
+    prompt = raw.pop("prompt")
+    return ReleaseEntry(**raw, prompt=PromptEntry(**prompt) if prompt else None)
+
+
+def write(path: Path, snapshot: Snapshot) -> None:
+    """Replace the snapshot on disk atomically and durably; readers see the old or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(encode(snapshot))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def read(path: Path) -> Snapshot | None:
+    """The snapshot at `path`, or None when there is none yet."""
+    try:
+        return decode(path.read_bytes())
+    except FileNotFoundError:
+        return None

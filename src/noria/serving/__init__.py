@@ -1,0 +1,1 @@
+"""Local engines: llama.cpp as supervised processes."""

@@ -1,0 +1,40 @@
+"""Opens the stores that the settings name. The only place that reads a store URL."""
+
+from functools import cached_property
+
+from noria.core.settings import Settings
+from noria.stores import ports
+from noria.stores.sql import Database, sqlite_url
+
+
+class Stores:
+    """All stores of one process, each opened when it is first used. Share one instance per process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def database(self) -> Database:
+        """Records."""
+        return Database(self.settings.database_url or sqlite_url(self.settings.folder.records))
+
+    @cached_property
+    def files(self) -> ports.Files:
+        """Content-addressed files."""
+        from noria.stores.embedded.files import FolderFiles
+
+        return FolderFiles(self.settings.folder.files)
+
+    @cached_property
+    def spans(self) -> ports.Spans:
+        """Spans and scores."""
+        from noria.stores.spans import open_spans
+
+        return open_spans(self.settings)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if "database" in self.__dict__:
+            self.database.close()
+        if "spans" in self.__dict__:
+            self.spans.close()

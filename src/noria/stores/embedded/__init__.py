@@ -1,0 +1,1 @@
+"""Engines that run inside or beside Noria on one machine."""

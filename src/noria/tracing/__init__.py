@@ -1,0 +1,1 @@
+"""Spans and scores: from the journals into the store, and found again."""
