@@ -1,0 +1,5 @@
+"""What datasets adds to the product."""
+
+from noria.core.slices import Slice
+
+SLICE = Slice(name="datasets")

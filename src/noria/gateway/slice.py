@@ -1,0 +1,5 @@
+"""What gateway adds to the product."""
+
+from noria.core.slices import Slice
+
+SLICE = Slice(name="gateway")

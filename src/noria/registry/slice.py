@@ -1,0 +1,5 @@
+"""What registry adds to the product."""
+
+from noria.core.slices import Slice
+
+SLICE = Slice(name="registry")
