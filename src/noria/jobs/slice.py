@@ -2,4 +2,8 @@
 
 from noria.core.slices import Slice
 
-SLICE = Slice(name="jobs")
+SLICE = Slice(
+    name="jobs",
+    tables="noria.jobs.tables",
+    http="noria.jobs.http:router",
+)
