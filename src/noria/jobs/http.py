@@ -9,18 +9,20 @@ from noria.jobs import service
 from noria.jobs.records import JobState
 from noria.web.auth import Caller, allow
 from noria.web.deps import StoresDep
+from noria.web.paging import Cursor, Limit
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 
 
 @router.get("")
 def list_jobs(
+    *,
     stores: StoresDep,
     caller: Annotated[Caller, allow("view")],
     name: str | None = None,
     state: JobState | None = None,
-    limit: int = 50,
-    cursor: str | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> dict[str, Any]:
     """The project's jobs, newest first."""
     found, following = service.list_jobs(stores, caller.project_id, name=name, state=state, limit=limit, cursor=cursor)
