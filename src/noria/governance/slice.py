@@ -2,4 +2,7 @@
 
 from noria.core.slices import Slice
 
-SLICE = Slice(name="governance")
+SLICE = Slice(
+    name="governance",
+    tables="noria.governance.tables",
+)

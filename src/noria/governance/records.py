@@ -1,0 +1,79 @@
+"""People, keys and audit entries as the service gives them out. None holds a password, a key or a digest."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Role = Literal["viewer", "editor", "reviewer", "admin"]
+Scope = Literal["call", "candidate", "write_traces", "manage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with an account, and their role in the project that was asked about."""
+
+    id: str
+    email: str
+    name: str
+    role: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """One API key. `hint` is what may be shown of it; the key itself was shown once and is not kept."""
+
+    id: str
+    project_id: str
+    name: str
+    scope: str
+    role: str
+    release: str
+    live: bool
+    hint: str
+    person_id: str | None
+    """The person the key acts as (scope "manage"); None: the key acts as itself."""
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayKey:
+    """A valid key as the gateway needs it; the fields of noria.registry.snapshot.KeyEntry."""
+
+    id: str
+    project_id: str
+    digest: str
+    scope: str
+    release: str
+    live: bool
+    expires_at: float
+    """Unix seconds; 0: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who did what to which thing, when and why."""
+
+    id: str
+    project_id: str
+    time: datetime
+    actor_id: str
+    actor: str
+    """Name of the person or key at the time of reading; empty for the installation itself."""
+    verb: str
+    target_kind: str
+    target_id: str
+    reason: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLogin:
+    """What the first start prints, once."""
+
+    project_id: str
+    email: str
+    password: str
+    key: str

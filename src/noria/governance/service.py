@@ -1,0 +1,175 @@
+"""The verbs of access that other slices call: the first start, people, keys, and who is asking.
+
+`authenticate` is what the application injects into the web guard. A manage key acts as the person who made it, with the
+lesser of both roles, so that a key can never approve what its owner may not, and "another person" means another person.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, insert, or_, select, update
+
+from noria.core import clock, ids
+from noria.core.errors import BadInput, NotFound
+from noria.governance import audit, keys, roles
+from noria.governance.people import add_person
+from noria.governance.records import FirstLogin, GatewayKey, KeyRow
+from noria.governance.sessions import authenticate
+from noria.governance.tables import keys as key_table
+from noria.governance.tables import memberships, projects
+from noria.stores import changes
+from noria.stores.connect import Stores
+
+__all__ = ["add_person", "authenticate", "bootstrap", "gateway_keys", "list_keys", "mint_key", "revoke_key"]
+
+_FIRST_ADMIN = "admin@localhost"
+
+
+def bootstrap(stores: Stores) -> FirstLogin | None:
+    """Make the project "default", its admin and a manage key; None when there is a project already."""
+    with stores.database.begin() as connection:
+        if connection.execute(select(projects.c.id).limit(1)).first() is not None:
+            return None
+        project_id = ids.new_id()
+        connection.execute(insert(projects).values(id=project_id, name="default", created_at=clock.now()))
+        person, password = add_person(
+            connection, project_id=project_id, email=_FIRST_ADMIN, name="admin", role="admin", actor_id=""
+        )
+        _, key = mint_key(
+            connection, project_id=project_id, name="first key", scope="manage", role="admin", actor_id=person.id
+        )
+        return FirstLogin(project_id, person.email, password, key)
+
+
+def default_project(connection: Connection) -> str:
+    """The id of the first project. Raises NotFound before the first start."""
+    project_id = connection.execute(select(projects.c.id).order_by(projects.c.id).limit(1)).scalar()
+    if project_id is None:
+        raise NotFound("There is no project yet.", hint="Start Noria once: noria up.")
+    return str(project_id)
+
+
+def mint_key(
+    connection: Connection,
+    *,
+    project_id: str,
+    name: str,
+    scope: str,
+    role: str = "",
+    release: str = "",
+    live: bool = True,
+    ttl_hours: float | None = None,
+    actor_id: str,
+) -> tuple[KeyRow, str]:
+    """Make a key; returns its row and the key itself, which is not kept.
+
+    Scope "manage" wants a role and acts as `actor_id` when that is a person of the project; "candidate" wants the one
+    release it may call ("assistant@2"). `live=False` keeps its traffic out of live figures.
+    """
+    roles.check_scope(scope)
+    if scope == "manage":
+        roles.check_role(role)
+    elif role:
+        raise BadInput(f"A key of scope {scope!r} has no role.", hint="Only manage keys do.")
+    if (scope == "candidate") != bool(release):
+        raise BadInput("A candidate key names one release, and only it does.", hint='Like "assistant@2".')
+    if ttl_hours is not None and not 0 < ttl_hours <= 24 * 3650:
+        raise BadInput("A key lives for more than 0 and at most 87,600 hours.", hint="Leave it out for no end.")
+    if not name.strip():
+        raise BadInput("A key needs a name, so that you know later what it is for.")
+    key, now = keys.new_key(), clock.now()
+    row = KeyRow(
+        id=ids.new_id(),
+        project_id=project_id,
+        name=name.strip()[:120],
+        scope=scope,
+        role=role,
+        release=release,
+        live=live,
+        hint=keys.hint(key),
+        person_id=_person(connection, project_id, actor_id) if scope == "manage" else None,
+        created_at=now,
+        expires_at=now + timedelta(hours=ttl_hours) if ttl_hours is not None else None,
+        revoked_at=None,
+    )
+    values = {field: getattr(row, field) for field in KeyRow.__slots__}
+    connection.execute(insert(key_table).values(**values, digest=keys.digest(key)))
+    details = {"scope": scope, "role": role, "release": release, "name": row.name}
+    _audit(connection, project_id, actor_id, "key.create", row.id, details={k: v for k, v in details.items() if v})
+    changes.bump(connection)
+    return row, key
+
+
+def revoke_key(connection: Connection, *, project_id: str, key_id: str, actor_id: str, reason: str = "") -> KeyRow:
+    """Stop a key for good: within a second at the gateway, at once elsewhere. Revoking twice is fine. Raises NotFound."""
+    row = get_key(connection, project_id, key_id)
+    if row.revoked_at is not None:
+        return row
+    connection.execute(update(key_table).where(key_table.c.id == key_id).values(revoked_at=clock.now()))
+    _audit(connection, project_id, actor_id, "key.revoke", key_id, reason=reason, details={"name": row.name})
+    changes.bump(connection)
+    return get_key(connection, project_id, key_id)
+
+
+def get_key(connection: Connection, project_id: str, key_id: str) -> KeyRow:
+    """Raises NotFound."""
+    row = (
+        connection.execute(_select_keys().where(key_table.c.project_id == project_id, key_table.c.id == key_id))
+        .mappings()
+        .first()
+    )
+    if row is None:
+        raise NotFound("There is no such key in this project.")
+    return KeyRow(**row)
+
+
+def list_keys(connection: Connection, project_id: str, *, revoked: bool = True) -> list[KeyRow]:
+    """Keys of the project, newest first; `revoked=False` leaves out those that work no more."""
+    query = _select_keys().where(key_table.c.project_id == project_id).order_by(key_table.c.id.desc())
+    if not revoked:
+        query = query.where(key_table.c.revoked_at.is_(None), _not_expired(clock.now()))
+    return [KeyRow(**row) for row in connection.execute(query).mappings()]
+
+
+def gateway_keys(connection: Connection) -> list[GatewayKey]:
+    """Valid keys of all projects that may call endpoints, for the snapshot."""
+    query = select(key_table).where(
+        key_table.c.scope.in_(("call", "candidate")), key_table.c.revoked_at.is_(None), _not_expired(clock.now())
+    )
+    return [
+        GatewayKey(
+            id=row.id,
+            project_id=row.project_id,
+            digest=row.digest,
+            scope=row.scope,
+            release=row.release,
+            live=row.live,
+            expires_at=row.expires_at.timestamp() if row.expires_at else 0.0,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _select_keys() -> Select[Any]:
+    return select(*(column for column in key_table.c if column.name != "digest"))
+
+
+def _not_expired(now: datetime) -> ColumnElement[bool]:
+    return or_(key_table.c.expires_at.is_(None), key_table.c.expires_at > now)
+
+
+def _person(connection: Connection, project_id: str, actor_id: str) -> str | None:
+    here = (memberships.c.project_id == project_id) & (memberships.c.person_id == actor_id)
+    return connection.execute(select(memberships.c.person_id).where(here)).scalar()
+
+
+def _audit(connection: Connection, project_id: str, actor_id: str, verb: str, key_id: str, **extra: Any) -> None:
+    audit.record(
+        connection,
+        project_id=project_id,
+        actor_id=actor_id,
+        verb=verb,
+        target_kind="key",
+        target_id=key_id,
+        **extra,
+    )

@@ -1,0 +1,175 @@
+"""Logging in, and who is asking: a browser's session cookie or a bearer key becomes a Caller.
+
+A session is 256 random bits in an HttpOnly cookie and their digest in the database, beside the CSRF token that forms send
+back. Failed logins are counted for the address that was tried, whether it has an account or not, so that neither the
+words, the time nor the limit tell which addresses exist.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from fastapi import Request
+from sqlalchemy import Connection, delete, insert, select, update
+from starlette.concurrency import run_in_threadpool
+
+from noria.core import clock
+from noria.core.errors import Limited, Unauthenticated
+from noria.governance import audit, keys, roles
+from noria.governance.passwords import verify
+from noria.governance.people import normal_email
+from noria.governance.tables import failed_logins, memberships, people, sessions
+from noria.governance.tables import keys as key_table
+from noria.stores.connect import Stores
+from noria.web.auth import Caller
+
+COOKIE = "noria_session"
+_FREE_FAILURES = 5
+_LONGEST_WAIT = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A fresh session: `token` goes into the cookie, `csrf` to scripts and forms."""
+
+    token: str
+    csrf: str
+    caller: Caller
+    expires_at: datetime
+
+
+async def authenticate(request: Request) -> Caller | None:
+    """Who is asking, from the Authorization header or else the session cookie; None for nobody we know."""
+    stores: Stores = request.app.state.stores
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if scheme:
+        return await run_in_threadpool(of_key, stores, key.strip()) if scheme.lower() == "bearer" else None
+    token = request.cookies.get(COOKIE, "")
+    return await run_in_threadpool(of_session, stores, token) if token else None
+
+
+def of_key(stores: Stores, key: str) -> Caller | None:
+    """The caller that a key stands for; None when it is unknown, revoked or expired, or its person has left."""
+    if not key.startswith(keys.PREFIX):
+        return None
+    joined = key_table.outerjoin(people, people.c.id == key_table.c.person_id).outerjoin(
+        memberships,
+        (memberships.c.person_id == key_table.c.person_id) & (memberships.c.project_id == key_table.c.project_id),
+    )
+    query = (
+        select(key_table, people.c.name.label("person"), memberships.c.role.label("person_role"))
+        .select_from(joined)
+        .where(key_table.c.digest == keys.digest(key), key_table.c.revoked_at.is_(None))
+    )
+    with stores.database.read() as connection:
+        row = connection.execute(query).first()
+    if row is None or (row.expires_at is not None and row.expires_at <= clock.now()):
+        return None
+    if row.person_id is None:
+        return Caller("key", row.id, row.name, row.project_id, row.role, roles.of_scope(row.scope, row.role))
+    if row.person_role is None:
+        return None
+    role = roles.lower(row.role, row.person_role)
+    return Caller("key", row.person_id, row.person, row.project_id, role, roles.of_role(role))
+
+
+def of_session(stores: Stores, token: str) -> Caller | None:
+    """The person whose session this is; None when it is unknown or over."""
+    joined = sessions.join(people, people.c.id == sessions.c.person_id).join(
+        memberships,
+        (memberships.c.person_id == sessions.c.person_id) & (memberships.c.project_id == sessions.c.project_id),
+    )
+    query = (
+        select(sessions, people.c.name, memberships.c.role)
+        .select_from(joined)
+        .where(sessions.c.digest == _digest(token))
+    )
+    with stores.database.read() as connection:
+        row = connection.execute(query).first()
+    if row is None or row.expires_at <= clock.now():
+        return None
+    return Caller("person", row.person_id, row.name, row.project_id, row.role, roles.of_role(row.role), row.csrf)
+
+
+def login(stores: Stores, email: str, password: str) -> Login:
+    """Start a session. Raises Unauthenticated (never saying what was wrong) or Limited after repeated failures."""
+    account = _digest(normal_email(email))
+    with stores.database.read() as connection:
+        _check_limit(connection, account)
+        person = connection.execute(select(people).where(people.c.email == normal_email(email))).first()
+    right = verify(person.password_hash if person else None, password)  # slow on purpose, so outside a transaction
+    with stores.database.begin() as connection:
+        member = _membership(connection, person.id) if person and right else None
+        if person is not None and member is not None:
+            connection.execute(delete(failed_logins).where(failed_logins.c.account == account))
+            return _start(stores, connection, person.id, person.name, member)
+        _count_failure(connection, account)
+    raise Unauthenticated("The address or the password is not right.", hint="Try again, or ask an admin.")
+
+
+def logout(stores: Stores, token: str) -> None:
+    """End a session; nothing happens when there is none."""
+    with stores.database.begin() as connection:
+        connection.execute(delete(sessions).where(sessions.c.digest == _digest(token)))
+
+
+def _start(stores: Stores, connection: Connection, person_id: str, name: str, member: tuple[str, str]) -> Login:
+    project_id, role = member
+    now, token, csrf = clock.now(), secrets.token_urlsafe(32), secrets.token_urlsafe(24)
+    expires = now + timedelta(hours=stores.settings.session_hours)
+    connection.execute(delete(sessions).where(sessions.c.expires_at <= now))
+    connection.execute(
+        insert(sessions).values(
+            digest=_digest(token),
+            person_id=person_id,
+            project_id=project_id,
+            csrf=csrf,
+            created_at=now,
+            expires_at=expires,
+        )
+    )
+    audit.record(
+        connection,
+        project_id=project_id,
+        actor_id=person_id,
+        verb="session.start",
+        target_kind="person",
+        target_id=person_id,
+    )
+    return Login(token, csrf, Caller("person", person_id, name, project_id, role, roles.of_role(role), csrf), expires)
+
+
+def _membership(connection: Connection, person_id: str) -> tuple[str, str] | None:
+    query = select(memberships).where(memberships.c.person_id == person_id).order_by(memberships.c.project_id)
+    row = connection.execute(query).first()
+    return (row.project_id, row.role) if row else None
+
+
+def _check_limit(connection: Connection, account: str) -> None:
+    row = connection.execute(select(failed_logins).where(failed_logins.c.account == account)).first()
+    if row is None or row.failures < _FREE_FAILURES:
+        return
+    wait = min(_LONGEST_WAIT, timedelta(seconds=2 ** min(row.failures - _FREE_FAILURES + 2, 10)))
+    left = (row.last_at + wait - clock.now()).total_seconds()
+    if left > 0:
+        raise Limited(
+            f"Too many failed logins for this address. Wait {int(left) + 1} seconds.",
+            hint="An admin can set a new password meanwhile: noria people reset-password.",
+        )
+
+
+def _count_failure(connection: Connection, account: str) -> None:
+    now = clock.now()
+    connection.execute(delete(failed_logins).where(failed_logins.c.last_at < now - timedelta(days=1)))
+    done = connection.execute(
+        update(failed_logins)
+        .where(failed_logins.c.account == account)
+        .values(failures=failed_logins.c.failures + 1, last_at=now)
+    )
+    if done.rowcount == 0:
+        connection.execute(insert(failed_logins).values(account=account, failures=1, last_at=now))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

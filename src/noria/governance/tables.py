@@ -1,0 +1,90 @@
+"""Tables of governance: projects, people, memberships, sessions, failed logins, keys, audit."""
+
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Text
+
+from noria.stores.sql import Json, UtcTime, project_column, table
+
+projects = table(
+    "projects",
+    Column("id", String(36), primary_key=True),
+    Column("name", String(80), nullable=False, unique=True),
+    Column("created_at", UtcTime(), nullable=False),
+    subject=None,
+    keep_days=None,
+)
+
+people = table(
+    "people",
+    Column("id", String(36), primary_key=True),
+    Column("email", String(254), nullable=False, unique=True),  # lower case
+    Column("name", String(120), nullable=False),
+    Column("password_hash", String(200), nullable=False),
+    Column("created_at", UtcTime(), nullable=False),
+    subject="id",
+    keep_days=None,
+)
+
+memberships = table(
+    "memberships",
+    Column("project_id", String(36), ForeignKey("projects.id"), primary_key=True),
+    Column("person_id", String(36), ForeignKey("people.id"), primary_key=True),
+    Column("role", String(16), nullable=False),
+    subject="person_id",
+    keep_days=None,
+)
+
+sessions = table(
+    "sessions",
+    Column("digest", String(64), primary_key=True),
+    Column("person_id", String(36), ForeignKey("people.id"), nullable=False, index=True),
+    Column("project_id", String(36), nullable=False),
+    Column("csrf", String(64), nullable=False),
+    Column("created_at", UtcTime(), nullable=False),
+    Column("expires_at", UtcTime(), nullable=False),
+    subject="person_id",
+    keep_days=30,
+)
+
+failed_logins = table(
+    "failed_logins",
+    Column("account", String(64), primary_key=True),  # SHA-256 of the address that was tried
+    Column("failures", Integer, nullable=False),
+    Column("last_at", UtcTime(), nullable=False),
+    subject=None,
+    keep_days=1,
+)
+
+keys = table(
+    "keys",
+    Column("id", String(36), primary_key=True),
+    project_column(),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("hint", String(16), nullable=False),
+    Column("name", String(120), nullable=False),
+    Column("scope", String(16), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("release", String(200), nullable=False),
+    Column("live", Boolean, nullable=False),
+    Column("person_id", String(36), ForeignKey("people.id"), nullable=True),
+    Column("created_at", UtcTime(), nullable=False),
+    Column("expires_at", UtcTime(), nullable=True),
+    Column("revoked_at", UtcTime(), nullable=True),
+    subject="person_id",
+    keep_days=None,
+)
+
+audit = table(
+    "audit",
+    Column("id", String(36), primary_key=True),
+    project_column(),
+    Column("time", UtcTime(), nullable=False),
+    Column("actor_id", String(36), nullable=False),
+    Column("verb", String(80), nullable=False),
+    Column("target_kind", String(40), nullable=False),
+    Column("target_id", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("details", Json, nullable=False),
+    Index("ix_audit_target", "project_id", "target_kind", "target_id"),
+    subject="actor_id",
+    keep_days=None,
+)
