@@ -1,0 +1,89 @@
+"""The two prompts of the demo: a few-shot prompt for the base model, and the short one that the tuned model is trained on."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from noria.app.demo.data import Row, answer, question
+
+TALK = "{{#messages}}{{role}}: {{content}}\n{{/messages}}"
+MOST_EXAMPLES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What differs between the two kinds of data that the demo knows."""
+
+    prompt: str
+    """Name of the prompt, and the word before the answer."""
+    instruction: str
+    metric: str
+    parameters: dict[str, Any]
+    gate: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _parameters(max_tokens: int) -> dict[str, Any]:
+    return {"temperature": 0.0, "max_tokens": max_tokens, "stop": ["\n"]}
+
+
+def _gate(metric: str, at_least: float, valid: float) -> list[dict[str, Any]]:
+    """The bar for release 2: really better than what serves now, and good enough by itself."""
+    return [
+        {
+            "kind": "score",
+            "metric": metric,
+            "versus": "primary",
+            "require": "better",
+            "alpha": 0.05,
+            "at_least": at_least,
+        },
+        {"kind": "score", "metric": "valid", "at_least": valid},
+        {"kind": "latency", "p95_ms": 15_000},
+        {"kind": "approvals", "count": 1},
+    ]
+
+
+TASKS = {
+    "calls": Task(
+        prompt="call",
+        instruction="Turn what the customer says into the call to make, as JSON.",
+        metric="field_f1",
+        parameters=_parameters(96),
+        gate=_gate("field_f1", 0.65, 0.97),
+    ),
+    "classification": Task(
+        prompt="intent",
+        instruction="Name the intent of what the customer says.",
+        metric="accuracy",
+        parameters=_parameters(24),
+        gate=_gate("accuracy", 0.75, 0.95),
+    ),
+}
+
+
+def short(task: Task) -> str:
+    """The template that the model is tuned on: the conversation and the word before the answer."""
+    return f"{TALK}{task.prompt}:"
+
+
+def few_shot(task: Task, rows: list[Row]) -> str:
+    """The template for the base model: the instruction and one worked example for each kind of answer in `rows`."""
+    shown: dict[str, Row] = {}
+    for row in rows:
+        shown.setdefault(_kind(answer(row)), row)
+    blocks = [_example(task, shown[kind]) for kind in sorted(shown)[:MOST_EXAMPLES]]
+    return f"{task.instruction}\n\n" + "\n\n".join(blocks) + f"\n\n{short(task)}"
+
+
+def _kind(target: str) -> str:
+    """The call's name, or the label itself."""
+    return target.partition('"name":"')[2].partition('"')[0] or target
+
+
+def _example(task: Task, row: Row) -> str:
+    said = "\n".join(f"{message['role']}: {message['content']}" for message in question(row))
+    return f"{said}\n{task.prompt}: {answer(row)}".replace("{{", "{ {")
+
+
+def not_worse(gate: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same gate for a release that changes where a model runs, not what it says."""
+    return [{**clause, "require": "not_worse"} if clause.get("require") == "better" else clause for clause in gate]

@@ -1,0 +1,369 @@
+"""The story, step by step. Each step is one method, named after what a team would say it did; `play` lists them in order.
+
+Everything goes through the JSON API and the gateway with the accounts of three people: an admin who owns the
+installation, an author who makes data, prompts and releases, and a reviewer who approves and rolls out.
+"""
+
+import secrets
+import time
+from typing import Any
+
+from noria.app.demo.api import Api, Json
+from noria.app.demo.data import Source, write_jsonl
+from noria.app.demo.installation import Installation, Login, free_port
+from noria.app.demo.prompts import TASKS, few_shot, not_worse, short
+from noria.app.demo.screen import Screen
+from noria.app.demo.traffic import Application, Reply, by_release
+from noria.core.errors import NoriaError
+from noria.serving.package import packaged_model
+from noria.stores.embedded.files import FolderFiles
+
+ENDPOINT = "assistant"
+DATASET = "conversations"
+MODEL = "assistant-lora"
+CHECK_ROWS = 60
+"""Test rows of the third release's evaluation: the same weights on another machine, so a few are enough."""
+
+
+class Story:
+    """One trip. `record` gathers what the report needs, in the shape of report.json."""
+
+    def __init__(self, installation: Installation, source: Source, screen: Screen, *, examples: int, rows: int) -> None:
+        self.installation = installation
+        self.source = source
+        self.screen = screen
+        self.examples = examples
+        self.rows = min(rows, len(source.test))
+        self.task = TASKS[source.task]
+        self.people: list[Login] = []
+        self.began = time.monotonic()
+        self.record: dict[str, Any] = {"baselines": [], "releases": [], "rollout": []}
+        self.customers = list(source.traffic)
+        self.served = 0
+
+    def play(self, admin: Login) -> None:
+        """The whole trip. Raises NoriaError when a step fails; what was done until then stays in the data folder."""
+        self.admin = self._sign_in(admin)
+        self.people_and_keys()
+        self.import_and_clean()
+        self.first_release()
+        self.live_traffic()
+        self.learn_from_feedback()
+        self.fine_tune()
+        self.second_release()
+        self.canary_and_promote()
+        self.third_release()
+        self.finish()
+
+    # 1
+    def people_and_keys(self) -> None:
+        """Three people and the key of an application."""
+        self.screen.step("People and keys")
+        self.author = self._hire("author@localhost", "Author", "editor")
+        self.reviewer = self._hire("reviewer@localhost", "Reviewer", "reviewer")
+        key = self.admin.post("/api/keys", name="demo application", scope="call")["key"]
+        self.application = Application(
+            gateway=self.installation.settings.gateway_url,
+            server=self.installation.settings.server_url,
+            key=key,
+            endpoint=ENDPOINT,
+        )
+        self.screen.say(
+            "An author, a reviewer, and a key with which an application may call endpoints and nothing else."
+        )
+
+    def _hire(self, email: str, name: str, role: str) -> Api:
+        login = Login(email, secrets.token_urlsafe(12))
+        self.admin.post("/api/people", email=email, name=name, role=role, password=login.password)
+        self.people.append(login)
+        return self._sign_in(login)
+
+    def _sign_in(self, login: Login) -> Api:
+        return Api(self.installation.settings.server_url, login.email, login.password)
+
+    # 2
+    def import_and_clean(self) -> None:
+        """Files become version 1 of a dataset; cleaning it makes version 2, which says row by row what was done."""
+        self.screen.step("Import and clean")
+        folder = self.installation.settings.data / "demo"
+        files = [
+            write_jsonl(folder / "train.jsonl", self.source.train),
+            write_jsonl(folder / "test.jsonl", self.source.test),
+        ]
+        job = self.author.upload("/api/datasets/import", files, name=DATASET)
+        imported = self._finish(self.author, job["job"], "importing")
+        cleaned = self._finish(
+            self.author,
+            self.author.post(f"/api/datasets/{DATASET}/versions/{imported['number']}/clean", options={})["job"],
+            "cleaning",
+        )
+        report = cleaned["report"]
+        self.clean = f"{DATASET}:{cleaned['number']}"
+        self.record["data"] = {
+            "source": self.source.name,
+            "licence": self.source.licence,
+            "imported": len(self.source.train) + len(self.source.test),
+            "removed": report["removed"],
+            "changed": report["changed"],
+            "rows": report["rows_after"],
+        }
+        self.screen.say(f"{report['rows_before']} rows from {self.source.name}; {report['rows_after']} are left.")
+        for kind in ("removed", "changed"):
+            found = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in report[kind].items() if n)
+            self.screen.say(f"{kind}: {found or 'nothing'}")
+
+    # 3
+    def first_release(self) -> None:
+        """The base model with a few-shot prompt, measured beside cheap baselines, becomes what serves."""
+        self.screen.step("Release 1: the base model with a few-shot prompt, beside cheap baselines")
+        self.author.post("/api/prompts", name=self.task.prompt)
+        template = few_shot(self.task, self.source.train)
+        self._prompt(template, "instruction and one worked example of each kind")
+        self.admin.post(
+            "/api/endpoints",
+            name=ENDPOINT,
+            description="Turns what a customer says into the call to make."
+            if self.source.task == "calls"
+            else "Names the intent of what a customer says.",
+            gate=self.task.gate,
+        )
+        kinds = ["majority", "nearest"] + (["linear"] if self.source.task == "classification" else [])
+        for kind in kinds:
+            report = self._evaluate(self.author, f"baseline:{kind}", f"baseline {kind}")
+            self.record["baselines"].append(self._line(kind, report))
+        base = self._base_model()
+        self._release(model_version=base, prompt=f"{self.task.prompt}@1", note="base model, few-shot prompt")
+        report = self._evaluate(self.author, f"{ENDPOINT}@1", "release 1")
+        self.record["releases"].append(self._line("release 1", report))
+        self._tell(report)
+        self.reviewer.post(f"/api/endpoints/{ENDPOINT}/releases/1/promote", reason="first release; nothing serves yet")
+        self.screen.say("Release 1 serves.")
+
+    def _base_model(self) -> str:
+        bases = [m for m in self.author.all("/api/models") if m["kind"] == "base"]
+        if not bases:
+            raise NoriaError("No local base model is installed.", hint="Install the extra: pip install 'noria[local]'.")
+        return f"{bases[0]['name']}:1"
+
+    def _prompt(self, template: str, note: str) -> None:
+        self.author.post(f"/api/prompts/{self.task.prompt}/versions", format="text", template=template, note=note)
+
+    def _release(self, **content: Any) -> Json:
+        body = {"provider": "local", "parameters": self.task.parameters, **content}
+        release: Json = self.author.post(f"/api/endpoints/{ENDPOINT}/releases", **body)
+        return release
+
+    def _evaluate(self, who: Api, target: str, title: str, rows: int | None = None) -> Json:
+        """The report of `target` on the cleaned test rows."""
+        body = {"dataset": self.clean, "split": "test", "limit": rows or self.rows, "target": target}
+        started = who.post("/api/evaluations", **body)
+        self._finish(who, started["job"], f"evaluating {title}")
+        report: Json = who.get(f"/api/evaluations/{started['id']}")
+        return report
+
+    # 4
+    def live_traffic(self) -> None:
+        """Customers talk to release 1 and say what they think."""
+        self.screen.step("Live traffic, with feedback and corrections")
+        replies = self._traffic(len(self.customers) // 2, "customers")
+        wrong = sum(not reply.right for reply in replies)
+        self.screen.say(f"{len(replies)} answers, every third one streamed; {wrong} were wrong and got corrected.")
+
+    def _traffic(self, count: int, title: str) -> list[Reply]:
+        rows = [self.customers[(self.served + i) % len(self.customers)] for i in range(count)]
+        with self.screen.bar(title, count) as moved:
+            replies = self.application.serve(rows, moved=moved, first=self.served)
+        self.served += count
+        for reply in replies:
+            if reply.failed:
+                self.screen.say(f"failed: {reply.failed}")
+        return replies
+
+    # 5
+    def learn_from_feedback(self) -> None:
+        """Feedback becomes rows with their traces as source, joined to the cleaned rows."""
+        self.screen.step("A dataset from that feedback")
+        started = self.author.post(
+            "/api/datasets/from-feedback", name=DATASET, endpoint=ENDPOINT, base_version=self.clean
+        )
+        merged = self._finish(self.author, started["job"], "collecting feedback")
+        self.training_data = f"{DATASET}:{merged['number']}"
+        added = merged["report"].get("added", 0)
+        self.record["data"]["from_feedback"] = added
+        self.screen.say(f"{added} rows from corrections and praise; each names the trace it came from.")
+
+    # 6
+    def fine_tune(self) -> None:
+        """LoRA on those rows."""
+        self.screen.step("Fine-tuning")
+        self._prompt(short(self.task), "what the tuned model is trained on: the conversation and nothing else")
+        started = self.author.post(
+            "/api/training",
+            dataset=self.training_data,
+            split="train",
+            prompt=f"{self.task.prompt}@2",
+            model=MODEL,
+            recipe="lora_sft",
+            examples=self.examples,
+        )
+        with self.screen.job("LoRA") as watch:
+            self.author.wait(started["job"], watch)
+        run = self.author.get(f"/api/training/{started['id']}")
+        self.record["training"] = {
+            key: run["metrics"].get(key) for key in ("examples", "steps", "seconds", "cpu_seconds", "final_loss")
+        }
+        told = self.record["training"]
+        self.screen.say(
+            f"{told['examples']} examples, {told['steps']} steps, final loss {told['final_loss']:.3f}, "
+            f"{told['cpu_seconds']:.0f} CPU seconds."
+        )
+
+    # 7
+    def second_release(self) -> None:
+        """The tuned model must beat release 1 on held-out rows, and a person other than its author must approve it."""
+        self.screen.step("Release 2: the tuned model, its gate, its approval")
+        self._release(
+            model_version=f"{MODEL}:1", prompt=f"{self.task.prompt}@2", note="LoRA on conversations and feedback"
+        )
+        report = self._evaluate(self.author, f"{ENDPOINT}@2", "release 2")
+        self.record["releases"].append(self._line("release 2", report))
+        self._tell(report)
+        self.record["gate"] = self._gate(2)
+        self._approve(2, "checked a sample of its answers")
+
+    def _gate(self, number: int) -> Json:
+        answer = self.author.post(f"/api/endpoints/{ENDPOINT}/releases/{number}/gate")
+        if "job" in answer:
+            answer = self._finish(self.author, answer["job"], "gate")
+        gate: Json = {key: answer.get(key) for key in ("passed", "clauses", "p_value")}
+        for clause in gate["clauses"]:
+            mark = {True: "✓", False: "✗", None: "○"}[clause.get("passed")]
+            self.screen.say(f"{mark} {clause['text']}")
+        if not gate["passed"]:
+            raise NoriaError(
+                f"Release {number} did not pass its gate, so it is not released.", hint="See its evaluation."
+            )
+        return gate
+
+    def _approve(self, number: int, reason: str) -> None:
+        path = f"/api/endpoints/{ENDPOINT}/releases/{number}/approve"
+        try:
+            self.author.post(path, reason="I made it, it is fine")
+        except NoriaError as refused:
+            self.screen.say(f"The author tries to approve it and is refused: {refused.message.partition(': ')[2]}")
+        self.reviewer.post(path, reason=reason)
+        self.screen.say("The reviewer approves it.")
+
+    # 8
+    def canary_and_promote(self) -> None:
+        """A quarter of the sessions first, then all of them."""
+        self.screen.step("Canary, then promote")
+        path = f"/api/endpoints/{ENDPOINT}/releases/2"
+        self.reviewer.post(f"{path}/canary", share=0.25, reason="a quarter of the sessions first")
+        replies = self._traffic(len(self.customers) // 2, "customers on both arms")
+        self._arms(replies)
+        self.reviewer.post(f"{path}/promote", reason="better on held-out rows and on live sessions")
+        replies = self._traffic(max(6, len(self.customers) // 8), "customers on release 2")
+        self.last = next((reply for reply in replies if not reply.failed), None)
+        self._arms(replies)
+
+    def _arms(self, replies: list[Reply]) -> None:
+        right = {
+            release: sum(reply.right for reply in replies if reply.release == release)
+            for release in by_release(replies)
+        }
+        for release, count in sorted(by_release(replies).items()):
+            self.screen.say(f"release {release}: {count} answers, {right[release]} right")
+
+    # 9
+    def third_release(self) -> None:
+        """The same weights on another machine, which dies while it is a canary: nobody outside notices."""
+        self.screen.step("Release 3: another machine, which fails while it is a canary")
+        settings = self.installation.settings
+        files = FolderFiles(settings.folder.files)
+        version = self.author.get(f"/api/models/{MODEL}/versions/1")
+        adapter = next(files.path(f["sha256"]) for f in version["files"] if f["role"] == "adapter_gguf")
+        port = free_port()
+        host = self.installation.start_model_host(packaged_model(settings.folder).path, adapter, port)
+        self.admin.post("/api/providers", name="second-host", kind="openai", base_url=f"http://127.0.0.1:{port}/v1")
+        self.admin.patch(f"/api/endpoints/{ENDPOINT}", gate=not_worse(self.task.gate))
+        self._release(
+            provider="second-host", model=MODEL, prompt=f"{self.task.prompt}@2", note="same weights, second host"
+        )
+        rows = min(CHECK_ROWS, self.rows)
+        report = self._evaluate(self.author, f"{ENDPOINT}@3", "release 3", rows)
+        self.record["releases"].append(self._line("release 3", report))
+        self._gate(3)
+        self.reviewer.post(f"/api/endpoints/{ENDPOINT}/releases/3/approve", reason="same answers, second host")
+        self.reviewer.post(f"/api/endpoints/{ENDPOINT}/releases/3/canary", share=0.5, reason="half of the sessions")
+        half = max(8, len(self.customers) // 8)
+        self._arms(self._traffic(half, "customers on both arms"))
+        self.installation.kill(host)
+        self.screen.say("The second host dies.")
+        self._arms(self._traffic(half, "customers, while it is dead"))
+        errors = self._canary_errors()
+        self.record["fallbacks"] = errors
+        self.screen.say(f"{errors} calls fell back to release 2 before their first byte; callers saw no failure.")
+        self.reviewer.post(f"/api/endpoints/{ENDPOINT}/rollback", reason="the second host does not answer")
+        self.screen.say("Rolled back: release 2 serves everybody.")
+        self._arms(self._traffic(6, "customers after the rollback"))
+
+    def _canary_errors(self) -> int:
+        """Requests meant for release 3 that release 2 answered, once the spans of the last ones are readable."""
+        deadline = time.monotonic() + 15
+        seen = -1
+        while time.monotonic() < deadline:
+            traces = self.author.all("/api/traces", endpoint=ENDPOINT)
+            fell = sum(t.get("requested_release") == 3 and t.get("release") != 3 for t in traces)
+            if len(traces) >= self.served and fell == seen:
+                return fell
+            seen = fell
+            time.sleep(0.5)
+        return max(seen, 0)
+
+    # 10
+    def finish(self) -> None:
+        """Gather the history, and where one answer comes from."""
+        self.record["rollout"] = [
+            {key: event.get(key) for key in ("time", "event", "release", "share", "actor", "reason")}
+            for event in self.author.all(f"/api/endpoints/{ENDPOINT}/history")
+        ]
+        self.record["failed_requests"] = self.application.failed
+        self.record["answer"] = {"trace_id": self.last.trace_id if self.last else "", "lineage": []}
+        if self.last:
+            lineage = self.author.get("/api/lineage", kind="trace", id=self.last.trace_id, direction="back")
+            self.record["answer"]["lineage"] = lineage["readable"]
+        self.record["seconds"] = round(time.monotonic() - self.began, 1)
+        self.record["cpu_seconds"] = round(self.installation.cpu_seconds(), 1)
+        self.application.close()
+
+    def _finish(self, who: Api, job_id: str, title: str) -> Json:
+        with self.screen.job(title) as watch:
+            result: Json = who.wait(job_id, watch)["result"]
+        return result
+
+    def _line(self, name: str, report: Json) -> Json:
+        """One line of report.json out of an evaluation's report."""
+        metric = report["metrics"][self.task.metric]
+        exact = report["metrics"].get("exact_match") or {}
+        return {
+            "name": name,
+            "n": report["n"],
+            "metric": self.task.metric,
+            "score": metric["value"],
+            "score_low": metric["low"],
+            "score_high": metric["high"],
+            "exact": exact.get("value"),
+            "valid": (report["metrics"].get("valid") or {}).get("value"),
+            "p50_ms": report["latency"].get("p50_ms"),
+            "p95_ms": report["latency"].get("p95_ms"),
+            "prompt_tokens_mean": report["tokens"].get("prompt_mean"),
+            "cpu_seconds": report.get("cpu_seconds"),
+        }
+
+    def _tell(self, report: Json) -> None:
+        metric = report["metrics"][self.task.metric]
+        self.screen.say(
+            f"{self.task.metric.replace('_', ' ')} {metric['value']:.2f} "
+            f"({metric['low']:.2f} to {metric['high']:.2f}), n = {report['n']}"
+        )

@@ -1,0 +1,102 @@
+"""Customers: conversations sent through the gateway with the OpenAI client, and what they think of the answers.
+
+In: rows whose right answer is known. Out: one `Reply` each, with the release that answered. Feedback goes through the public
+API with the application's own key: a value for every answer, and the right answer where the given one was wrong.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from openai import OpenAI, OpenAIError
+
+from noria.app.demo.data import Row, answer, question, session
+
+AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What one customer got."""
+
+    trace_id: str
+    release: str
+    text: str
+    right: bool
+    failed: str = ""
+
+
+class Application:
+    """An application that uses the endpoint: its key, its client, its customers."""
+
+    def __init__(self, *, gateway: str, server: str, key: str, endpoint: str) -> None:
+        self.client = OpenAI(base_url=f"{gateway}/v1", api_key=key, max_retries=0, timeout=120.0)
+        self.endpoint = endpoint
+        self._feedback = httpx.Client(base_url=server, headers={"authorization": f"Bearer {key}"}, trust_env=False)
+        self.failed = 0
+
+    def close(self) -> None:
+        self.client.close()
+        self._feedback.close()
+
+    def serve(self, rows: list[Row], *, moved: Callable[[int, int, str], None], first: int = 0) -> list[Reply]:
+        """Let the customers of `rows` talk, a few at a time, every third one streamed; returns replies in order."""
+        replies: list[Reply | None] = [None] * len(rows)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            jobs = {
+                pool.submit(self._one, row, session(row, first + i), stream=(first + i) % 3 == 0): i
+                for i, row in enumerate(rows)
+            }
+            for done, job in enumerate(as_completed(jobs), start=1):
+                replies[jobs[job]] = job.result()
+                moved(done, len(rows), "")
+        finished = [reply for reply in replies if reply is not None]
+        self.failed += sum(bool(reply.failed) for reply in finished)
+        return finished
+
+    def _one(self, row: Row, conversation: str, *, stream: bool) -> Reply:
+        ask = self._stream if stream else self._plain
+        try:
+            text, headers = ask(question(row), conversation)
+        except OpenAIError as error:
+            return Reply("", "", "", right=False, failed=f"{type(error).__name__}: {error}")
+        trace_id = headers["x-noria-trace-id"]
+        right = same(text, answer(row))
+        self._tell(trace_id, right=right, correction="" if right else answer(row))
+        return Reply(trace_id, headers.get("x-noria-release", ""), text, right)
+
+    def _plain(self, messages: list[Any], conversation: str) -> tuple[str, Mapping[str, str]]:
+        raw = self.client.chat.completions.with_raw_response.create(
+            model=self.endpoint, messages=messages, extra_headers={"x-noria-session": conversation}
+        )
+        return raw.parse().choices[0].message.content or "", raw.headers
+
+    def _stream(self, messages: list[Any], conversation: str) -> tuple[str, Mapping[str, str]]:
+        raw = self.client.chat.completions.with_raw_response.create(
+            model=self.endpoint, messages=messages, stream=True, extra_headers={"x-noria-session": conversation}
+        )
+        pieces = [chunk.choices[0].delta.content or "" for chunk in raw.parse() if chunk.choices]
+        return "".join(pieces), raw.headers
+
+    def _tell(self, trace_id: str, *, right: bool, correction: str) -> None:
+        body = {"trace_id": trace_id, "name": "helpful", "value": 1.0 if right else 0.0}
+        if correction:
+            body["correction"] = correction
+        self._feedback.post("/api/feedback", json=body).raise_for_status()
+
+
+def same(given: str, right: str) -> bool:
+    """Whether two answers say the same: equal as JSON if both are, else as trimmed text."""
+    try:
+        return bool(json.loads(given) == json.loads(right))
+    except ValueError:
+        return given.strip() == right.strip()
+
+
+def by_release(replies: list[Reply]) -> Counter[str]:
+    """How many answers each release gave."""
+    return Counter(reply.release for reply in replies if not reply.failed)
