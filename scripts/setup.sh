@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 profile=${1:-full}
 lock=requirements/$profile.txt
 torch_version=2.13.0
+export UV_SYSTEM_CERTS=1 # a proxy's or company's certificate that the system trusts is good enough
 
 say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
 fail() { printf '%s\n' "$*" >&2; exit 1; }
@@ -46,21 +47,20 @@ if [ ! -x .venv/bin/uv ]; then
 fi
 say "Installing the locked packages of $lock (several hundred MB the first time)"
 VIRTUAL_ENV=$PWD/.venv .venv/bin/uv pip install --quiet --require-hashes -r "$lock"
-  VIRTUAL_ENV=$PWD/.venv .venv/bin/uv pip install --quiet --no-deps -e .
+VIRTUAL_ENV=$PWD/.venv .venv/bin/uv pip install --quiet --no-deps -e .
+
+pip_install() { .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@"; }
 
 install_torch() {
   .venv/bin/python -c "import torch; assert torch.__version__.split('+')[0] == '$torch_version'" 2>/dev/null && return
-  local pip=".venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps"
-  if command -v nvidia-smi >/dev/null 2>&1; then
-    say "Installing PyTorch $torch_version with its default GPU build (several GB)"
-    .venv/bin/python -m pip install --disable-pip-version-check "torch==$torch_version"
-    return
+  if ! command -v nvidia-smi >/dev/null 2>&1; then
+    say "Installing PyTorch $torch_version, CPU build (about 200 MB)"
+    pip_install --no-deps --timeout 10 --retries 0 --index-url https://download.pytorch.org/whl/cpu "torch==$torch_version" 2>/dev/null && return
+    pip_install --no-deps "torch==$torch_version+cpu" 2>/dev/null && return
+    say "No CPU build of PyTorch is within reach"
   fi
-  say "Installing PyTorch $torch_version, CPU build (about 200 MB)"
-  $pip --timeout 10 --retries 0 --index-url https://download.pytorch.org/whl/cpu "torch==$torch_version" 2>/dev/null && return
-  $pip "torch==$torch_version+cpu" 2>/dev/null && return
-  say "No CPU build within reach; installing the default one (about 900 MB, without its CUDA packages)"
-  $pip "torch==$torch_version"
+  say "Installing PyTorch $torch_version with its default GPU build (about 3 GB to download, 7 GB on disk)"
+  pip_install "torch==$torch_version"
 }
 if [ "$profile" != base ] && [ "$(uname -s)" = Linux ]; then install_torch; fi
 printf '%s' "$want" >"$stamp"
