@@ -1,6 +1,7 @@
 """People, keys, sessions and audit at the service's own level."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -14,13 +15,6 @@ from noria.governance.tables import keys as key_table
 from noria.governance.tables import sessions as session_table
 from noria.stores import changes
 from noria.stores.connect import Stores
-
-
-@pytest.fixture
-def first(stores: Stores) -> FirstLogin:
-    made = service.bootstrap(stores)
-    assert made is not None
-    return made
 
 
 def test_first_start_makes_one_admin_and_only_once(stores: Stores, first: FirstLogin) -> None:
@@ -44,9 +38,7 @@ def test_nothing_secret_is_kept(stores: Stores, first: FirstLogin) -> None:
     assert b"$argon2id$" in kept
 
 
-def test_bad_login_says_the_same_for_unknown_people_and_wrong_passwords(
-    stores: Stores, first: FirstLogin
-) -> None:
+def test_bad_login_says_the_same_for_unknown_people_and_wrong_passwords(stores: Stores, first: FirstLogin) -> None:
     with pytest.raises(Unauthenticated) as wrong:
         sessions.login(stores, first.email, "not the password")
     with pytest.raises(Unauthenticated) as unknown:
@@ -149,7 +141,7 @@ def test_expired_keys_stop(stores: Stores, first: FirstLogin) -> None:
     ],
 )
 def test_keys_that_make_no_sense_are_refused(stores: Stores, first: FirstLogin, wrong: dict[str, str]) -> None:
-    arguments = {"name": "n", "project_id": first.project_id, "actor_id": "", **wrong}
+    arguments: dict[str, Any] = {"name": "n", "project_id": first.project_id, "actor_id": "", **wrong}
     with stores.database.begin() as connection, pytest.raises(BadInput):
         service.mint_key(connection, **arguments)
 

@@ -15,10 +15,10 @@ from sqlalchemy import Connection, delete, insert, select, update
 from starlette.concurrency import run_in_threadpool
 
 from noria.core import clock
-from noria.core.errors import Limited, Unauthenticated
+from noria.core.errors import Forbidden, Limited, Unauthenticated
 from noria.governance import audit, keys, roles
 from noria.governance.passwords import verify
-from noria.governance.people import normal_email
+from noria.governance.people import normal_email, set_password
 from noria.governance.tables import failed_logins, memberships, people, sessions
 from noria.governance.tables import keys as key_table
 from noria.stores.connect import Stores
@@ -106,6 +106,26 @@ def login(stores: Stores, email: str, password: str) -> Login:
             return _start(stores, connection, person.id, person.name, member)
         _count_failure(connection, account)
     raise Unauthenticated("The address or the password is not right.", hint="Try again, or ask an admin.")
+
+
+def change_password(stores: Stores, caller: Caller, *, old: str, new: str) -> None:
+    """Replace one's own password, ending one's sessions. Raises Forbidden when `old` is wrong, BadInput for `new`."""
+    with stores.database.read() as connection:
+        account = connection.execute(select(people).where(people.c.id == caller.id)).first()
+    if account is None:
+        raise Forbidden("A key that belongs to nobody has no password.", hint="Sign in as a person.")
+    number = _digest(account.email)
+    with stores.database.read() as connection:
+        _check_limit(connection, number)
+    right = verify(account.password_hash, old)
+    with stores.database.begin() as connection:
+        if right:
+            set_password(
+                connection, project_id=caller.project_id, person_id=caller.id, password=new, actor_id=caller.id
+            )
+            return
+        _count_failure(connection, number)
+    raise Forbidden("The old password is not right; nothing was changed.", hint="Try again, or ask an admin.")
 
 
 def logout(stores: Stores, token: str) -> None:

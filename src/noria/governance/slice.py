@@ -5,4 +5,5 @@ from noria.core.slices import Slice
 SLICE = Slice(
     name="governance",
     tables="noria.governance.tables",
+    http="noria.governance.http:router",
 )

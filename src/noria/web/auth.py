@@ -2,8 +2,11 @@
 
 The authenticator itself (sessions, keys, roles) is governance's; the application injects it as `app.state.authenticate`.
 A route says `caller: Annotated[Caller, allow("edit")]`, and there is no route without one, except login and health.
+The guard also checks the CSRF token of whoever comes with a browser's session: a form's field `csrf`, or the header
+x-csrf-token.
 """
 
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -31,6 +34,8 @@ class Caller:
     """For a person's browser session: the token that each form must send back."""
 
 
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
 Authenticate = Callable[[Request], Awaitable[Caller | None]]
 
 
@@ -47,6 +52,33 @@ def allow(permission: Permission) -> Any:
                 f"This needs the permission {permission!r}, which the role {caller.role!r} does not have.",
                 hint="Ask an admin of the project.",
             )
+        if caller.csrf and request.method not in _SAFE:
+            await _check_csrf(request, caller.csrf)
         return caller
 
+    guard.permission = permission  # type: ignore[attr-defined]
     return Depends(guard)
+
+
+def permission_of(route: Any) -> Permission | None:
+    """What the guard of a route wants; None when it has no guard."""
+    dependant = getattr(route, "dependant", None)
+    for dependency in getattr(dependant, "dependencies", ()):
+        permission: Permission | None = getattr(dependency.call, "permission", None)
+        if permission is not None:
+            return permission
+    return None
+
+
+async def _check_csrf(request: Request, expected: str) -> None:
+    sent = request.headers.get("x-csrf-token", "")
+    kind = request.headers.get("content-type", "")
+    if not sent and kind.startswith(("application/x-www-form-urlencoded", "multipart/form-data")):
+        field = (await request.form()).get("csrf")  # kept by the request, so the handler can read it again
+        sent = field if isinstance(field, str) else ""
+    if not secrets.compare_digest(sent.encode(), expected.encode()):
+        raise Forbidden(
+            "The request did not come from a page of this session, so nothing was changed.",
+            hint="Load the page again and repeat it; scripts send the header x-csrf-token.",
+            code="csrf",
+        )

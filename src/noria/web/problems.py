@@ -33,7 +33,15 @@ def install(app: FastAPI) -> None:
     app.exception_handler(NoriaError)(_known)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_http)
-    app.exception_handler(Exception)(_unexpected)
+
+
+async def of(request: Request, error: Exception) -> Response:
+    """The answer to any error at all; the boundary asks for it when no handler was inside to do so."""
+    if isinstance(error, NoriaError):
+        return await _known(request, error)
+    if isinstance(error, HTTPException):
+        return await _http(request, error)
+    return await _unexpected(request, error)
 
 
 def problem(*, status: int, code: str, message: str, hint: str = "") -> dict[str, Any]:
