@@ -5,6 +5,7 @@ writes 0001 afresh (only before the first release).
 """
 
 import argparse
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -33,7 +34,11 @@ def main() -> None:
                 schema.upgrade(connection)
             made = command.revision(schema.config(connection), options.message, autogenerate=True, rev_id=number)
         database.close()
-    sys.stdout.write(f"{made.path}\n" if made is not None and not isinstance(made, list) else "nothing was made\n")
+    if made is None or isinstance(made, list):
+        sys.exit("Alembic made no migration.")
+    for ruff in (("check", "--fix", "--quiet"), ("format", "--quiet")):
+        subprocess.run([sys.executable, "-m", "ruff", *ruff, made.path], check=True)
+    sys.stdout.write(f"{made.path}\n")
 
 
 if __name__ == "__main__":

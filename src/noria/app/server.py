@@ -1,0 +1,58 @@
+"""The server process: pages and JSON API of all slices, and the thread that publishes the gateway's snapshot."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from noria.app import bootstrap
+from noria.app.slices import SLICES
+from noria.core.settings import Settings
+from noria.governance import audit
+from noria.governance.service import authenticate
+from noria.registry.publish import Publisher
+from noria.stores.connect import Stores
+from noria.web.application import create
+
+logger = logging.getLogger("noria.server")
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; open requests get two seconds to end."""
+    bootstrap.make_folder(settings)
+    stores = Stores(settings)
+    bootstrap.tell(bootstrap.prepare_stores(stores))
+    config = uvicorn.Config(
+        compose(stores),
+        host=settings.host,
+        port=settings.server_port,
+        log_config=None,
+        log_level=settings.log_level,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+    )
+    try:
+        uvicorn.Server(config).run()
+    finally:
+        stores.close()
+
+
+def compose(stores: Stores) -> FastAPI:
+    """The application with everything that only this layer knows of put in."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        publisher = Publisher(stores)
+        publisher.start()
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(publisher.stop)
+
+    app = create(SLICES, stores, authenticate, lifespan=lifespan)
+    app.state.audit = audit.record
+    return app
