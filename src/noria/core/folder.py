@@ -26,11 +26,6 @@ class Folder:
         return self.root / "records.db"
 
     @property
-    def jobs(self) -> Path:
-        """The SQLite database of the job engine, when no other database is configured."""
-        return self.root / "jobs.db"
-
-    @property
     def spans(self) -> Path:
         """chDB's folder; only the store process opens it."""
         return self.root / "spans"

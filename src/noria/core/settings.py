@@ -29,7 +29,6 @@ class Settings:
     gateway_port: int = _setting(7700, "Port of the gateway (/v1/*).")
     server_port: int = _setting(7701, "Port of the server (pages, JSON API).")
     database_url: str = _setting("", "PostgreSQL URL for records; empty: SQLite in the data folder.")
-    jobs_url: str = _setting("", "PostgreSQL URL for the job engine; empty: SQLite in the data folder.")
     spans_url: str = _setting("", "ClickHouse HTTP URL for spans; empty: the embedded store process.")
     files_url: str = _setting("", "Object storage URL for files; empty: a folder in the data folder.")
     store_memory_mb: int = _setting(1024, "Memory limit of the embedded span store, in MB.")
