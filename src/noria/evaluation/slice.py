@@ -2,4 +2,4 @@
 
 from noria.core.slices import Slice
 
-SLICE = Slice(name="evaluation")
+SLICE = Slice(name="evaluation", tables="noria.evaluation.tables")
