@@ -8,7 +8,7 @@ import click
 
 from noria.app.bootstrap import prepare
 from noria.app.demo.data import Source, choose
-from noria.app.demo.installation import Installation, Login, fresh_folder, free_port, stopping
+from noria.app.demo.installation import Installation, Login, free_port, fresh_folder, stopping
 from noria.app.demo.report import tables, write_report
 from noria.app.demo.screen import Screen
 from noria.app.demo.story import Story
@@ -28,7 +28,7 @@ TRAFFIC = 96
 @click.option("--port", type=int, help="Port of the gateway; the server takes the next one. Default: free ones.")
 @click.option("--stop", is_flag=True, help="End when done instead of staying up.")
 def demo(
-    data: Path | None, examples: int, rows: int, intents: int, report: Path | None, port: int | None, stop: bool
+    *, data: Path | None, examples: int, rows: int, intents: int, report: Path | None, port: int | None, stop: bool
 ) -> None:
     """Play one trip through the whole loop on a data folder of its own."""
     screen = Screen()
@@ -39,18 +39,24 @@ def demo(
         _play(screen, settings, source, examples=examples, rows=rows, report=report, stop=stop)
     except NoriaError as error:
         hint = f"\n{error.hint}" if error.hint else ""
-        raise click.ClickException(f"{error.message}{hint}\nWhat was done until then is kept in {settings.data}.") from error
+        raise click.ClickException(
+            f"{error.message}{hint}\nWhat was done until then is kept in {settings.data}."
+        ) from error
 
 
 def _settings(port: int | None) -> Settings:
     root = load().data
     gateway = port or free_port()
-    return replace(load(data=fresh_folder(root)), gateway_port=gateway, server_port=gateway + 1 if port else free_port())
+    return replace(
+        load(data=fresh_folder(root)), gateway_port=gateway, server_port=gateway + 1 if port else free_port()
+    )
 
 
 def _greet(screen: Screen, settings: Settings, source: Source) -> None:
     screen.console.print("[bold]Noria: one trip through the whole loop[/bold]")
-    screen.say(f"Data: {source.name} (licence: {source.licence}); {len(source.train)} training and {len(source.test)} test rows,")
+    screen.say(
+        f"Data: {source.name} (licence: {source.licence}); {len(source.train)} training and {len(source.test)} test rows,"
+    )
     screen.say(f"and {len(source.traffic)} conversations held back to play live customers.")
     screen.say(f"Data folder: {settings.data}")
 
