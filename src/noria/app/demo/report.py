@@ -8,8 +8,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, PackageLoader
+
 from noria.app.demo.screen import Screen
-from noria.web.templates import environment
 
 Record = dict[str, Any]
 
@@ -71,6 +72,7 @@ def write_report(folder: Path, record: Record) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     css = (files("noria.web") / "static" / "noria.css").read_text(encoding="utf-8")
-    page = environment().get_template("app/report.html").render(record=record, css=css, verdict=better_baseline(record))
+    environment = Environment(loader=PackageLoader("noria.app.demo", "."), autoescape=True)
+    page = environment.get_template("report.html").render(record=record, css=css, verdict=better_baseline(record))
     (folder / "report.html").write_text(page, encoding="utf-8")
     return folder

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+LOG_WIDTH = 120
 Watch = Callable[[dict[str, Any]], None]
 
 
@@ -17,6 +18,8 @@ class Screen:
 
     def __init__(self) -> None:
         self.console = Console(highlight=False, soft_wrap=True)
+        if not self.console.is_terminal:
+            self.console.width = LOG_WIDTH
         self._step = 0
 
     def step(self, title: str) -> None:
@@ -56,7 +59,7 @@ class Screen:
         """A table; the first column is text, the others are figures."""
         table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
         for number, column in enumerate(columns):
-            table.add_column(column, justify="left" if number == 0 else "right", no_wrap=number > 0)
+            table.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
         self.console.print()
