@@ -99,6 +99,25 @@ def create_own_key(body: NewOwnKey, stores: StoresDep, caller: Annotated[Caller,
     return {"id": row.id, "key": key, "hint": row.hint}
 
 
+@router.get("/me/keys")
+def list_own_keys(stores: StoresDep, caller: Annotated[Caller, allow("view")]) -> dict[str, list[KeyRow]]:
+    """Keys that act as oneself."""
+    with stores.database.read() as connection:
+        own = service.list_keys(connection, caller.project_id)
+        return {"items": [key for key in own if key.person_id == caller.id]}
+
+
+@router.delete("/me/keys/{key_id}")
+def revoke_own_key(
+    key_id: str, stores: StoresDep, caller: Annotated[Caller, allow("view")], reason: str = ""
+) -> KeyRow:
+    """Stop one of one's own keys for good."""
+    with stores.database.begin() as connection:
+        return service.revoke_own_key(
+            connection, project_id=caller.project_id, key_id=key_id, person_id=caller.id, reason=reason
+        )
+
+
 @router.get("/people")
 def list_people(stores: StoresDep, caller: Annotated[Caller, allow("view")]) -> dict[str, list[Person]]:
     """Everybody with a role in the project."""

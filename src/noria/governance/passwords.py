@@ -1,6 +1,6 @@
 """Passwords: argon2id (RFC 9106), kept as a PHC string.
 
-The cost (19 MiB, 3 passes, one lane: above OWASP's minimum of 19 MiB and 2) takes about 50 ms on one core and bounds what
+The cost (19 MiB, 6 passes, one lane: above OWASP's minimum of 19 MiB and 2) takes about 60 ms on one core and bounds what
 parallel logins can use of the server's memory.
 """
 
@@ -12,7 +12,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from noria.core.errors import BadInput
 
-_hasher = PasswordHasher(time_cost=3, memory_cost=19 * 1024, parallelism=1)
+_hasher = PasswordHasher(time_cost=6, memory_cost=19 * 1024, parallelism=1)
 _SHORTEST, _LONGEST = 10, 200
 
 

@@ -5,7 +5,7 @@ lesser of both roles, so that a key can never approve what its owner may not, an
 """
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Select, insert, or_, select, update
 
@@ -109,6 +109,28 @@ def revoke_key(connection: Connection, *, project_id: str, key_id: str, actor_id
     _audit(connection, project_id, actor_id, "key.revoke", key_id, reason=reason, details={"name": row.name})
     changes.bump(connection)
     return get_key(connection, project_id, key_id)
+
+
+def revoke_own_key(connection: Connection, *, project_id: str, key_id: str, person_id: str, reason: str = "") -> KeyRow:
+    """Stop a key that acts as `person_id`. Raises NotFound for anybody else's."""
+    if get_key(connection, project_id, key_id).person_id != person_id:
+        raise NotFound("There is no such key of yours.")
+    return revoke_key(connection, project_id=project_id, key_id=key_id, actor_id=person_id, reason=reason)
+
+
+def key_state(row: KeyRow) -> Literal["active", "expired", "revoked"]:
+    """Whether a key works."""
+    if row.revoked_at is not None:
+        return "revoked"
+    return "expired" if row.expires_at is not None and row.expires_at <= clock.now() else "active"
+
+
+def hours(text: str) -> float:
+    """A number of hours as somebody typed it. Raises BadInput."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise BadInput("The number of hours is not a number; nothing was made.", hint="Like 24, or empty.") from error
 
 
 def get_key(connection: Connection, project_id: str, key_id: str) -> KeyRow:

@@ -1,9 +1,12 @@
 """What governance adds to the product."""
 
-from noria.core.slices import Slice
+from noria.core.slices import Nav, Slice
 
 SLICE = Slice(
     name="governance",
     tables="noria.governance.tables",
     http="noria.governance.http:router",
+    pages="noria.governance.pages:router",
+    commands=("noria.governance.commands:people", "noria.governance.commands:keys"),
+    nav=(Nav("Audit", "/audit", group="Govern", order=80), Nav("Settings", "/settings", group="Govern", order=90)),
 )

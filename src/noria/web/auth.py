@@ -47,6 +47,7 @@ def allow(permission: Permission) -> Any:
         caller = await authenticate(request)
         if caller is None:
             raise Unauthenticated("You are not signed in.", hint="Sign in, or send a key: Authorization: Bearer <key>.")
+        request.state.caller = caller  # so that an error's page still has its navigation
         if permission not in caller.permissions:
             raise Forbidden(
                 f"This needs the permission {permission!r}, which the role {caller.role!r} does not have.",

@@ -18,10 +18,11 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 import orjson
 from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined, pass_context
+from markupsafe import Markup
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from noria.core.slices import Nav, Slice
-from noria.web import i18n
+from noria.web import charts, i18n
 from noria.web.auth import Caller, Permission
 
 STATIC: Final[Path] = Path(__file__).parent / "static"
@@ -67,6 +68,12 @@ class Pages:
         self.nav = _navigation(slices)
         entries = [entry for _, group in self.nav for entry in group]
         self.first_path = entries[0].path if entries else "/login"
+        self._paths = sorted((entry.path for entry in entries), key=len, reverse=True)
+
+    def entry_of(self, path: str) -> str:
+        """The navigation entry that a page belongs to: the longest path that starts it; "" for none."""
+        inside = (p for p in self._paths if path == p or (p != "/" and path.startswith(f"{p}/")))
+        return next(inside, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +108,7 @@ def to_html(request: Request, caller: Caller | None, name: str, /, **context: An
             lang=words.language,
             languages=i18n.LANGUAGES,
             nav=pages.nav,
-            path=request.url.path,
+            here_in_nav=pages.entry_of(request.url.path),
             notice=unquote(request.cookies.get(_NOTICE, "")) if caller else "",
             **context,
         )
@@ -153,12 +160,15 @@ def _environment() -> Environment:
         "can": _can,
         "csrf": _csrf,
         "asset": asset,
+        "here": _here,
+        "vega_version": charts.engine_version,
+        "chart_rows": charts.rows_of,
         "with_query": _with_query,
         "tone": lambda state: TONES.get(state, ""),
     }
     for name in ("number", "percent", "moment", "ago", "duration"):
         environment.filters[name] = pass_context(_filter(name))
-    environment.filters |= {"bytes": _bytes, "pretty": _pretty, "iso": datetime.isoformat}
+    environment.filters |= {"bytes": _bytes, "pretty": _pretty, "script_json": _script_json, "iso": datetime.isoformat}
     return environment
 
 
@@ -193,6 +203,19 @@ def _with_query(**changes: Any) -> str:
     query = dict(request.query_params) | changes
     text = urlencode({key: value for key, value in query.items() if value not in (None, "")})
     return f"{request.url.path}?{text}" if text else request.url.path
+
+
+def _here() -> str:
+    """Path and query of this page, for `?next=`; after a form, the page that the form was on."""
+    request = _now.get().request
+    if request.method != "GET":
+        return quote(way_back(request), safe="")
+    return quote(request.url.path + (f"?{request.url.query}" if request.url.query else ""), safe="")
+
+
+def _script_json(value: Any) -> Markup:
+    """JSON that cannot end the <script type="application/json"> around it."""
+    return Markup(orjson.dumps(value, default=str).decode().replace("<", "\\u003c"))  # noqa: S704 - no "<" is left
 
 
 def _bytes(size: float) -> str:

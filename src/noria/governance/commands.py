@@ -1,0 +1,154 @@
+"""`noria people …` and `noria keys …`: accounts and keys from the shell of the machine, directly on the database.
+
+Whoever can read the data folder is the installation's owner, so these ask for no login; the audit names no actor for them
+unless a key is made to act as a person. They work while Noria runs, and when it does not.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from sqlalchemy import Connection
+from sqlalchemy.exc import DatabaseError
+
+from noria.core.errors import BadInput, NoriaError
+from noria.core.settings import load
+from noria.governance import people as accounts
+from noria.governance import roles, service
+from noria.stores.connect import Stores
+
+_data = click.option("--data", type=click.Path(path_type=Path), help="Data folder (default: ./noria-data).")
+
+
+@click.group()
+def people() -> None:
+    """Accounts of people."""
+
+
+@people.command("list")
+@_data
+def list_people(data: Path | None) -> None:
+    """Everybody with a role in the project."""
+    with _project(data) as (connection, project_id):
+        for person in accounts.list_people(connection, project_id):
+            click.echo(f"{person.email:40} {person.role:10} {person.name}")
+
+
+@people.command("add")
+@click.argument("email")
+@click.option("--name", default="", help="What others see; default: the address up to the @.")
+@click.option("--role", type=click.Choice(roles.ROLES), default="viewer", show_default=True)
+@_data
+def add_person(email: str, name: str, role: str, data: Path | None) -> None:
+    """Create an account and print its password once."""
+    with _project(data) as (connection, project_id):
+        person, password = accounts.add_person(
+            connection, project_id=project_id, email=email, name=name, role=role, actor_id=""
+        )
+    click.echo(f"Added {person.email} as {person.role}. Password, shown this once: {password}")
+
+
+@people.command("reset-password")
+@click.argument("email")
+@_data
+def reset_password(email: str, data: Path | None) -> None:
+    """Set a new password, print it once, and end the person's sessions."""
+    with _project(data) as (connection, project_id):
+        person = accounts.find_person(connection, project_id, email)
+        password = accounts.set_password(connection, project_id=project_id, person_id=person.id, actor_id="")
+    click.echo(f"New password of {person.email}, shown this once: {password}")
+
+
+@people.command("remove")
+@click.argument("email")
+@click.option("--reason", default="", help="Kept in the audit.")
+@_data
+def remove_person(email: str, reason: str, data: Path | None) -> None:
+    """Take a person's access away at once."""
+    with _project(data) as (connection, project_id):
+        person = accounts.find_person(connection, project_id, email)
+        accounts.remove_person(connection, project_id=project_id, person_id=person.id, actor_id="", reason=reason)
+    click.echo(f"{person.email} has no access any more.")
+
+
+@click.group()
+def keys() -> None:
+    """API keys."""
+
+
+@keys.command("list")
+@click.option("--all", "everything", is_flag=True, help="Also those that work no more.")
+@_data
+def list_keys(everything: bool, data: Path | None) -> None:
+    """Keys of the project, newest first."""
+    with _project(data) as (connection, project_id):
+        for key in service.list_keys(connection, project_id, revoked=everything):
+            may = " ".join(part for part in (key.scope, key.role, key.release) if part)
+            click.echo(f"{key.id}  {key.hint:6} {service.key_state(key):8} {may:24} {key.name}")
+
+
+@keys.command("create")
+@click.argument("name")
+@click.option("--scope", type=click.Choice(roles.SCOPES), default="call", show_default=True)
+@click.option("--role", type=click.Choice(roles.ROLES), help="Of a manage key.")
+@click.option("--release", default="", help="Of a candidate key, like assistant@2.")
+@click.option("--as", "email", default="", help="With --scope manage: the person it acts as.")
+@click.option("--hours", type=float, help="How long it works; default: until it is revoked.")
+@_data
+def create_key(
+    name: str, scope: str, *, role: str | None, release: str, email: str, hours: float | None, data: Path | None
+) -> None:
+    """Make a key and print it once."""
+    if email and scope != "manage":
+        raise click.ClickException("--as is for --scope manage: other keys act as themselves.")
+    with _project(data) as (connection, project_id):
+        actor_id = accounts.find_person(connection, project_id, email).id if email else ""
+        _, key = service.mint_key(
+            connection,
+            project_id=project_id,
+            name=name,
+            scope=scope,
+            role=(role or "viewer") if scope == "manage" else role or "",
+            release=release,
+            ttl_hours=hours,
+            actor_id=actor_id,
+        )
+    click.echo(f"{key}\nShown this once. Revoke it with: noria keys revoke {key[-4:]}")
+
+
+@keys.command("revoke")
+@click.argument("key_id")
+@click.option("--reason", default="", help="Kept in the audit.")
+@_data
+def revoke_key(key_id: str, reason: str, data: Path | None) -> None:
+    """Stop a key, named by its id or its last four characters."""
+    with _project(data) as (connection, project_id):
+        found = [k for k in service.list_keys(connection, project_id) if key_id in {k.id, k.hint[1:]}]
+        if len(found) != 1:
+            raise BadInput(
+                "There is no such key." if not found else "More than one key ends like that; nothing was revoked.",
+                hint="noria keys list --all shows ids.",
+            )
+        service.revoke_key(connection, project_id=project_id, key_id=found[0].id, actor_id="", reason=reason)
+    click.echo(f"Revoked {found[0].name} ({found[0].hint}).")
+
+
+@contextmanager
+def _project(data: Path | None) -> Iterator[tuple[Connection, str]]:
+    """One transaction on the records of the data folder, and the first project's id; errors become one clear line."""
+    settings = load(data=data)
+    if not settings.database_url and not settings.folder.records.exists():
+        raise click.ClickException(f"There is no Noria in {settings.data}. Start it once (noria up) or give --data.")
+    stores = Stores(settings)
+    try:
+        with stores.database.begin() as connection:
+            yield connection, service.default_project(connection)
+    except NoriaError as error:
+        raise click.ClickException(f"{error.message} {error.hint}".strip()) from error
+    except DatabaseError as error:
+        raise click.ClickException(
+            "The database cannot be used, nothing was changed. Start Noria once (noria up), which brings it up to date."
+        ) from error
+    finally:
+        stores.close()
