@@ -7,6 +7,8 @@ import http.client
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -137,6 +139,9 @@ def answers(url: str) -> bool:
     where = urlsplit(url)
     connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=1.0)
     try:
+        connection.connect()
+        # close with a reset: many questions would else leave as many ports waiting for a minute, maybe the one we wait for
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.request("GET", "/healthz")
         return connection.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
@@ -196,4 +201,5 @@ def _last_line(path: Path) -> str:
         log.seek(0, os.SEEK_END)
         log.seek(max(0, log.tell() - 2000))
         lines = log.read().decode("utf-8", "replace").strip().splitlines()
-    return lines[-1][:300] if lines else "its log is empty"
+    told = [line for line in lines if " ERROR " in line or "Error" in line] or lines
+    return told[-1][:300] if told else "its log is empty"

@@ -123,7 +123,8 @@ class Supervisor:
 
     def _look_for_ready(self) -> None:
         waited = time.monotonic() - self.began
-        if answers(self.settings.gateway_url) and answers(self.settings.server_url):
+        # the server is asked first: it takes longest, and then the gateway is asked only once or twice
+        if answers(self.settings.server_url) and answers(self.settings.gateway_url):
             self.ready_after = time.monotonic() - self.began
             self._say(self._banner())
         elif waited > PATIENCE:
