@@ -10,7 +10,7 @@ import sys
 from dataclasses import asdict
 
 from noria.app import schema
-from noria.app.process import HELLO
+from noria.app.process import HELLO, describe
 from noria.core.errors import Unavailable
 from noria.core.settings import Settings
 from noria.governance import service as governance
@@ -67,11 +67,3 @@ def tell(first: FirstLogin | None) -> None:
                 pipe.write(json.dumps(asdict(first)))
     elif first is not None:
         print(describe(first.email, first.password, first.key), flush=True)
-
-
-def describe(email: str, password: str, key: str) -> str:
-    """The first login, for a terminal."""
-    return (
-        "\nThis is the first start. Shown once, so keep it:\n"
-        f"  email      {email}\n  password   {password}\n  API key    {key}\n"
-    )

@@ -40,6 +40,8 @@ class Role:
     name: str
     outlives: bool = False
     """Whether it goes on when the supervisor is killed."""
+    tells: bool = False
+    """Whether it has something to tell the supervisor alone (see HELLO)."""
 
 
 class Process:
@@ -52,6 +54,7 @@ class Process:
         self._started_at = 0.0
         self._again_at = 0.0
         self._deaths = 0
+        self._ear = -1
 
     @property
     def name(self) -> str:
@@ -61,12 +64,13 @@ class Process:
     def pid(self) -> int:
         return 0 if self._handle is None else int(self._handle.pid)
 
-    def start(self, hello: int = -1) -> None:
-        """Start it now. `hello` is a pipe's end that the child alone may write to."""
+    def start(self) -> None:
+        """Start it now."""
         environment = {**os.environ, **self.settings.environment()}
         environment = environment if self.role.outlives else lifeline.mark(environment)
-        if hello >= 0:
-            environment[HELLO] = str(hello)
+        pipe = self._open_pipe() if self.role.tells else -1
+        if pipe >= 0:
+            environment[HELLO] = str(pipe)
         with _open_log(self.settings.folder.logs / f"{self.name}.log") as log:
             self._handle = subprocess.Popen(
                 [sys.executable, "-m", "noria", self.name],
@@ -74,13 +78,38 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                pass_fds=(hello,) if hello >= 0 else (),
+                pass_fds=(pipe,) if pipe >= 0 else (),
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which then ends the others in order
             )
+        if pipe >= 0:
+            os.close(pipe)
         self._started_at = time.monotonic()
         self._again_at = 0.0
         if self.role.outlives:
             _remember(self.settings, self._handle.pid)
+
+    def _open_pipe(self) -> int:
+        """A fresh pipe: this process keeps the reading end; returns the writing one."""
+        self._stop_listening()
+        self._ear, writing = os.pipe()
+        os.set_blocking(self._ear, False)
+        return writing
+
+    def heard(self) -> bytes:
+        """What the process told since it started; empty when it has not, or has nothing to tell."""
+        if self._ear < 0:
+            return b""
+        try:
+            said = os.read(self._ear, 65_536)
+        except BlockingIOError:
+            return b""
+        self._stop_listening()
+        return said
+
+    def _stop_listening(self) -> None:
+        if self._ear >= 0:
+            os.close(self._ear)
+            self._ear = -1
 
     def take(self, running: psutil.Process) -> None:
         """Watch a process that somebody else started."""
@@ -125,6 +154,7 @@ class Process:
 
     def kill(self) -> None:
         """End what is left of it."""
+        self._stop_listening()
         if self._handle is None:
             return
         if self.alive():
@@ -148,6 +178,14 @@ def answers(url: str) -> bool:
         return False
     finally:
         connection.close()
+
+
+def describe(email: str, password: str, key: str) -> str:
+    """The first login, for a terminal."""
+    return (
+        "\nThis is the first start. Shown once, so keep it:\n"
+        f"  email      {email}\n  password   {password}\n  API key    {key}\n"
+    )
 
 
 def adopt(settings: Settings) -> Process | None:

@@ -4,9 +4,7 @@ The supervisor holds the data folder's lock and no database. All children but on
 on from its snapshot whatever happens to the others, and the next `noria up` on the folder takes it over.
 """
 
-import fcntl
 import json
-import os
 import signal
 import socket
 import sys
@@ -16,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from noria import __version__
-from noria.app.process import Process, Role, adopt, answers
+from noria.app.process import Process, Role, adopt, answers, describe
 from noria.core.errors import Conflict, NoriaError
 from noria.core.settings import Settings
 from noria.registry import snapshot
@@ -40,7 +38,6 @@ class Supervisor:
         self.began = time.monotonic()
         self.ready_after = 0.0
         self._stop = 0
-        self._hello = -1
         self._snapshot = snapshot.Snapshot()
         self._snapshot_seen = 0
         self._engines_at = 0.0
@@ -95,26 +92,23 @@ class Supervisor:
 
     def _start(self, gateway: Process | None) -> None:
         settings = self.settings
-        roles = [Role("gateway", outlives=True), Role("server")]
+        roles = [Role("gateway", outlives=True), Role("server", tells=True)]
         roles += [] if settings.spans_url else [Role("store")]
         roles += [Role("worker")]
         self._processes = {role.name: Process(role, settings) for role in roles}
         if gateway is not None:
             self._processes["gateway"] = gateway
             self._say(f"  took over the gateway that was still serving (process {gateway.pid})")
-        self._hello, writing = os.pipe()
-        fcntl.fcntl(self._hello, fcntl.F_SETFL, os.O_NONBLOCK)
         for process in self._processes.values():
             if process.pid == 0:
-                process.start(hello=writing if process.name == "server" else -1)
-        os.close(writing)
+                process.start()
         self._keeper = EngineKeeper(settings)
 
     def _turn(self) -> None:
         for process in self._processes.values():
             if words := process.turn():
                 self._say(f"  {words}")
-        self._read_hello()
+        self._hear_server()
         if not self.ready_after:
             self._look_for_ready()
         if time.monotonic() - self._engines_at >= ENGINES:
@@ -141,20 +135,11 @@ class Supervisor:
             "Ctrl-C ends it.\n"
         )
 
-    def _read_hello(self) -> None:
+    def _hear_server(self) -> None:
         """The server says here what the first admin's login is; it goes to the terminal and nowhere else."""
-        if self._hello < 0:
-            return
-        with suppress(BlockingIOError):
-            said = os.read(self._hello, 65536)
-            os.close(self._hello)
-            self._hello = -1
-            if said:
-                login = json.loads(said)
-                self._say(
-                    "\nThis is the first start. Shown once, so keep it:\n"
-                    f"  email      {login['email']}\n  password   {login['password']}\n  API key    {login['key']}\n"
-                )
+        if said := self._processes["server"].heard():
+            login = json.loads(said)
+            self._say(describe(login["email"], login["password"], login["key"]))
 
     def _tick_engines(self) -> None:
         path = self.settings.folder.snapshot
@@ -185,8 +170,6 @@ class Supervisor:
                 process.kill()
             if names == ("worker",) and self._keeper is not None:
                 self._keeper.stop()
-        if self._hello >= 0:
-            os.close(self._hello)
         self._say("Noria has ended.")
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
