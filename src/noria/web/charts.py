@@ -117,7 +117,7 @@ def intervals(
         "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
         "encoding": {**shared, "x": {"field": value, "type": "quantitative", "scale": scale}},
     }
-    return _spec(rows, {"layer": [span, dot]}, 28 * max(len(names), 1))
+    return _spec(rows, {"layer": [span, dot]}, {"step": 28})
 
 
 def bars(rows: Sequence[Row], *, label: str, value: str, title: str = "") -> Spec:
@@ -129,7 +129,7 @@ def bars(rows: Sequence[Row], *, label: str, value: str, title: str = "") -> Spe
         "tooltip": [{"field": name, "type": _kind(rows, name)} for name in (label, value)],
     }
     mark = {"type": "bar", "color": SERIES[0], "height": {"band": 0.6}}
-    return _spec(rows, {"mark": mark, "encoding": encoding}, 24 * max(len(names), 1))
+    return _spec(rows, {"mark": mark, "encoding": encoding}, {"step": 24})
 
 
 def thin(rows: Sequence[Row], most: int = 400) -> list[Row]:
@@ -188,13 +188,13 @@ def tokens(theme: Theme) -> dict[str, str]:
     return found
 
 
-def _spec(rows: Sequence[Row], body: Spec, height: int) -> Spec:
+def _spec(rows: Sequence[Row], body: Spec, height: int | Spec) -> Spec:
     return {
         "$schema": SCHEMA,
         "data": {"values": [dict(row) for row in rows]},
         "width": "container",
         "height": height,
-        "autosize": {"type": "fit", "contains": "padding"},
+        "autosize": {"type": "fit" if isinstance(height, int) else "fit-x", "contains": "padding"},
         "config": _CONFIG,
         **body,
     }

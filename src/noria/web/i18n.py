@@ -69,7 +69,7 @@ class Words:
             return self("just now") if seconds >= 0 else self("in less than a minute")
         for size, unit in _STEPS:
             if abs(seconds) >= size:
-                return self._distance(int(abs(seconds) // size), unit, past=seconds > 0)
+                return self._distance(round(abs(seconds) / size), unit, past=seconds > 0)
         raise AssertionError("a distance of at least a minute has a unit")
 
     def duration(self, seconds: float | None) -> str:
@@ -127,7 +127,9 @@ def missing_translations(extra: Iterable[str] = ()) -> dict[str, list[str]]:
         used: set[str] = set()
         for _, function, message in extract_from_ast(tree, ("_", "_n")):
             text = message[1] if function == "_n" and isinstance(message, tuple) else message
-            used.add(str(text[0] if isinstance(text, tuple) else text))
+            text = text[0] if isinstance(text, tuple) else text
+            if text is not None:  # None: worked out at run time, like _(state)
+                used.add(text)
         if lacking := sorted(used - known.keys()):
             missing[str(path.relative_to(ROOT))] = lacking
     if lacking := sorted(set(extra) - known.keys()):

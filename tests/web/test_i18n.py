@@ -1,0 +1,77 @@
+"""Two languages: nothing is left untranslated, and numbers and times read the way their readers write them."""
+
+from datetime import timedelta
+
+import pytest
+from fastapi import Request
+
+from noria.app.slices import SLICES
+from noria.core import clock
+from noria.governance import roles
+from noria.web import i18n, templates
+
+EXTRA = [
+    *templates.TONES,
+    *templates.GROUPS[1:],
+    *roles.ROLES,
+    *roles.SCOPES,
+    *(entry.title for part in SLICES for entry in part.nav),
+]
+
+
+@pytest.mark.parametrize("folder", sorted(p.parent.name for p in i18n.ROOT.glob("*/templates")))
+def test_every_string_has_korean(folder: str) -> None:
+    missing = i18n.missing_translations()
+    assert {name: texts for name, texts in missing.items() if name.startswith(f"{folder}/")} == {}
+
+
+def test_words_from_code_have_korean() -> None:
+    assert i18n.missing_translations(EXTRA).get("", []) == []
+
+
+def test_translations_keep_their_placeholders() -> None:
+    import string
+
+    def names(text: str) -> set[str]:
+        return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+    assert {k: v for k, v in i18n.catalogue().items() if names(k) != names(v)} == {}
+
+
+@pytest.mark.parametrize(
+    ("header", "cookie", "language"),
+    [
+        ("", "", "en"),
+        ("ko-KR,ko;q=0.9,en-US;q=0.8", "", "ko"),
+        ("en-US,en;q=0.9,ko;q=0.8", "", "en"),
+        ("fr,ko;q=0.5", "", "ko"),
+        ("ko", "en", "en"),
+        ("en", "ko", "ko"),
+        ("q=;;,,ko;q=x", "xx", "ko"),
+    ],
+)
+def test_language_of_a_request(header: str, cookie: str, language: str) -> None:
+    headers = [(b"accept-language", header.encode()), (b"cookie", f"lang={cookie}".encode())]
+    assert i18n.of_request(Request({"type": "http", "headers": headers})) == language
+
+
+def test_numbers() -> None:
+    english, korean = i18n.words("en"), i18n.words("ko")
+    assert english.number(12418) == "12,418" and english.number(0.7049, 2) == ".70" and english.number(None) == "–"
+    assert english.number(-0.5, 1) == "-.5" and english.number(1.25, 1) == "1.2"
+    assert english.percent(0.25) == "25 %" and korean.percent(0.25) == "25%"
+    assert english.plural("{n} row", "{n} rows", 1) == "1 row"
+    assert english.plural("{n} row", "{n} rows", 1200) == "1,200 rows"
+    assert korean.plural("{n} person", "{n} people", 1) == "1명"
+
+
+def test_times() -> None:
+    english, korean, now = i18n.words("en"), i18n.words("ko"), clock.now()
+    assert english.ago(now - timedelta(minutes=14)) == "14 minutes ago"
+    assert korean.ago(now - timedelta(minutes=14)) == "14분 전"
+    assert english.ago(now - timedelta(hours=1, minutes=5)) == "1 hour ago"
+    assert english.ago(now + timedelta(days=2)) == "in 2 days" and korean.ago(now + timedelta(days=2)) == "2일 후"
+    assert english.ago(now) == "just now" and korean.ago(now) == "방금"
+    assert english.duration(0.0123) == "12 ms" and english.duration(200) == "3 min 20 s"
+    assert korean.duration(7500) == "2시간 5분"
+    assert korean.moment(now.replace(2026, 11, 24, 4, 5)) == "2026년 11월 24일 04:05 UTC"
