@@ -74,7 +74,8 @@ def test_bootstrap_of_a_ratio_agrees_with_scipy() -> None:
         method="BCa",
         rng=np.random.default_rng(3),
     ).confidence_interval
-    assert (ours.low, ours.high) == (pytest.approx(theirs.low, abs=0.004), pytest.approx(theirs.high, abs=0.004))
+    assert ours.low == pytest.approx(theirs.low, abs=0.004)
+    assert ours.high == pytest.approx(theirs.high, abs=0.004)
 
 
 def test_bootstrap_is_the_same_each_time() -> None:
@@ -111,7 +112,8 @@ def test_paired_difference_interval_agrees_with_scipy() -> None:
         rng=np.random.default_rng(6),
     ).confidence_interval
     assert ours.value == pytest.approx((second - first).mean())
-    assert (ours.low, ours.high) == (pytest.approx(theirs.low, abs=0.02), pytest.approx(theirs.high, abs=0.02))
+    assert ours.low == pytest.approx(theirs.low, abs=0.02)
+    assert ours.high == pytest.approx(theirs.high, abs=0.02)
 
 
 def test_equal_rows_leave_room_for_a_difference_unseen() -> None:
@@ -124,8 +126,8 @@ def test_equal_rows_leave_room_for_a_difference_unseen() -> None:
 def test_interval_of_paired_shares_covers_and_stays_within_bounds() -> None:
     generator, covered = np.random.default_rng(8), 0
     for _ in range(500):
-        gained, lost, _ = generator.multinomial(60, [0.2, 0.1, 0.7])
-        interval = statistics.paired_shares(int(gained), int(lost), 60)
+        table = generator.multinomial(60, [0.2, 0.1, 0.7])
+        interval = statistics.paired_shares(int(table[0]), int(table[1]), 60)
         covered += interval.low <= 0.1 <= interval.high
     assert covered / 500 >= 0.92
     assert statistics.paired_shares(3, 0, 3).high == 1.0

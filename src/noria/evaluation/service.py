@@ -22,7 +22,8 @@ from noria.evaluation.records import BASELINES, SEED, Evaluation, Result
 from noria.governance import audit
 from noria.jobs import service as jobs
 from noria.jobs.tables import jobs as job_table
-from noria.registry import service as registry
+
+# REGISTRY-IMPORT
 from noria.stores.connect import Stores
 from noria.web import paging
 
@@ -95,6 +96,8 @@ def _check_target(stores: Stores, project_id: str, target: str, max_tokens: int 
     endpoint, at, number = target.partition("@")
     if not (at and endpoint and number.isascii() and number.isdecimal()):
         raise BadInput(f"{target[:80]!r} is nothing to evaluate.", hint='Like "assistant@2" or "baseline:nearest".')
+    from noria.registry import service as registry
+
     release = registry.get_release(stores, project_id, endpoint, int(number))
     if max_tokens is None and not {"max_tokens", "max_completion_tokens"} & release.parameters.keys():
         max_tokens = MAX_TOKENS
@@ -132,6 +135,16 @@ def list_evaluations(
     with stores.database.read() as connection:
         found = [Evaluation(**row) for row in connection.execute(query).mappings()]
     return paging.cut(found, limit, lambda one: [one.id])
+
+
+def choices(stores: Stores, project_id: str) -> dict[str, list[str]]:
+    """What a form to start an evaluation may offer: dataset versions and releases, newest first."""
+    versions = [
+        version.name
+        for dataset in datasets.list_datasets(stores, project_id, limit=50).items
+        for version in datasets.versions(stores, project_id, dataset.name)[:5]
+    ]
+    return {"datasets": versions, "releases": _releases(stores, project_id)}
 
 
 def beside(stores: Stores, evaluation: Evaluation, *, most: int = 12) -> list[Evaluation]:
@@ -220,6 +233,50 @@ def with_examples(stores: Stores, evaluation: Evaluation, found: list[Result]) -
         | {"input": examples[one.position].input, "expected": examples[one.position].target}
         for one in found
     ]
+
+
+def row_counts(stores: Stores, evaluation: Evaluation) -> dict[str, int]:
+    """How many rows each filter of `browse` lets through; "" is all."""
+    table = tables.results
+    columns = {
+        "": func.count(),
+        "wrong": func.count().filter(table.c.correct.is_(False)),
+        "invalid": func.count().filter(table.c.valid.is_(False)),
+        "failed": func.count().filter(table.c.error != ""),
+    }
+    query = select(*columns.values()).where(table.c.evaluation_id == evaluation.id)
+    with stores.database.read() as connection:
+        return dict(zip(columns, connection.execute(query).one(), strict=True))
+
+
+def differing(
+    stores: Stores, a: Evaluation, b: Evaluation, *, limit: int = 25, cursor: str | None = None
+) -> paging.Page[dict[str, Any]]:
+    """Rows that exactly one of two got right, with both answers as `a` and `b`."""
+    first, second = tables.results.alias("first"), tables.results.alias("second")
+    columns = [first.c[name] for name in Result.__slots__]
+    query = (
+        select(*columns, second.c.output.label("other"), second.c.error.label("other_error"))
+        .join(second, (second.c.row_id == first.c.row_id) & (second.c.evaluation_id == b.id))
+        .where(first.c.evaluation_id == a.id, first.c.correct != second.c.correct)
+    )
+    if after := paging.decode(cursor, int):
+        query = query.where(first.c.position > after[0])
+    with stores.database.read() as connection:
+        rows = connection.execute(query.order_by(first.c.position).limit(limit + 1)).mappings().all()
+    page = paging.cut([dict(row) for row in rows], limit, lambda row: [row["position"]])
+    results = [Result(**{name: row[name] for name in Result.__slots__}) for row in page.items]
+    told = with_examples(stores, a, results)
+    joined = [
+        {
+            **one,
+            "a": row["output"] or row["error"],
+            "b": row["other"] or row["other_error"],
+            "gained": not row["correct"],
+        }
+        for one, row in zip(told, page.items, strict=True)
+    ]
+    return paging.Page(joined, page.next)
 
 
 def all_results(stores: Stores, evaluation: Evaluation) -> list[Result]:
