@@ -1,0 +1,70 @@
+"""Replaces personal data by placeholders: <EMAIL_1>, <PHONE_1>, <CARD_1>, <RRN_1>, <SSN_1>.
+
+One `Masker` serves one row: the same value gets the same placeholder wherever it stands in the row, so that the target still
+speaks of what the input said. Text that is JSON stays JSON: its values are masked one by one.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from noria.governance.privacy.patterns import Found, find
+
+_PLACEHOLDER = re.compile(r"<(EMAIL|PHONE|CARD|RRN|SSN)_(\d+)>")
+
+
+class Masker:
+    """Masks the texts of one row. `counts` says how many different values of each kind it replaced."""
+
+    def __init__(self, finder: Callable[[str], list[Found]] = find) -> None:
+        self._find = finder
+        self._names: dict[tuple[str, str], str] = {}
+        self.counts: dict[str, int] = {}
+
+    def text(self, text: str) -> str:
+        """`text` with placeholders; the very same string when there is nothing to mask."""
+        if text[:1] in "{[" and text[-1:] in "}]" and text:
+            try:
+                value = json.loads(text)
+            except ValueError:
+                return self._plain(text)
+            masked = self.value(value)
+            if masked == value:
+                return text
+            spaced = '": ' in text or '", "' in text
+            return json.dumps(masked, ensure_ascii=False, separators=(", ", ": ") if spaced else (",", ":"))
+        return self._plain(text)
+
+    def value(self, value: Any) -> Any:
+        """JSON with its strings, and numbers that are personal data, masked; keys stay."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self.value(inner) for inner in value]
+        if isinstance(value, dict):
+            return {key: self.value(inner) for key, inner in value.items()}
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 10**8:
+            masked = self._plain(str(value))
+            return value if masked == str(value) else masked
+        return value
+
+    def _plain(self, text: str) -> str:
+        found = self._find(text)
+        if not found:
+            return text
+        pieces, at = [], 0
+        for hit in found:
+            pieces += [text[at : hit.start], self._placeholder(hit, text)]
+            at = hit.end
+        return "".join([*pieces, text[at:]])
+
+    def _placeholder(self, hit: Found, text: str) -> str:
+        key = (hit.kind, hit.value)
+        if key not in self._names:
+            # A row may already hold placeholders of an earlier masking: theirs and ours must not mean two things.
+            used = [int(number) for kind, number in _PLACEHOLDER.findall(text) if kind == hit.kind]
+            number = max([self.counts.get(hit.kind, 0), *used]) + 1
+            self.counts[hit.kind] = number
+            self._names[key] = f"<{hit.kind}_{number}>"
+        return self._names[key]
