@@ -1,0 +1,121 @@
+"""The gateway as an ASGI application: which path leads where, start and end of the process.
+
+In: settings. Out: `Gateway`, to be run by uvicorn with lifespan on. The decision to know: no framework; a request costs
+one dictionary look-up before its own work begins.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+
+from noria.core.errors import NoriaError, NotFound
+from noria.core.settings import Settings
+from noria.gateway import shapes
+from noria.gateway.access import authenticate, callable_names
+from noria.gateway.ask import Headers
+from noria.gateway.catalog import Watcher
+from noria.gateway.guard import Limits, Receive
+from noria.gateway.reply import Send, send_error, send_json
+from noria.gateway.request import RequestPath
+from noria.gateway.spans import Recorder
+from noria.gateway.upstream import Upstream
+
+_log = logging.getLogger("noria.gateway")
+_OTLP = frozenset({"/v1/traces", "/v1/logs", "/v1/metrics"})
+Handler = Callable[[str, Headers, Receive, Send], Awaitable[None]]
+
+
+class _WrongMethod(NoriaError):
+    status = 405
+    code = "method_not_allowed"
+
+
+class Gateway:
+    """The whole data plane; state lives from lifespan startup to shutdown."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._watcher = Watcher(settings)
+        self._path: RequestPath
+        self._routes: dict[str, tuple[str, Handler]] = {
+            "/v1/chat/completions": ("POST", self._chat),
+            "/v1/completions": ("POST", self._completions),
+            "/v1/models": ("GET", self._models),
+            "/healthz": ("GET", self._healthz),
+            "/readyz": ("GET", self._readyz),
+        }
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        path: str = scope["path"]
+        try:
+            method, handler = self._routes.get(path) or self._other(path)
+            if scope["method"] != method and not (method == "GET" and scope["method"] == "HEAD"):
+                raise _WrongMethod(f"{path} is called by {method}.")
+            await handler(path, dict(scope["headers"]), receive, send)
+        except NoriaError as error:
+            extra = [(b"allow", method.encode())] if isinstance(error, _WrongMethod) else []
+            await send_error(send, error, extra)
+
+    def _other(self, path: str) -> tuple[str, Handler]:
+        if path.startswith("/v1/models/"):
+            return "GET", self._model
+        if path in _OTLP:
+            raise NotFound(
+                "The gateway takes no OpenTelemetry data.", hint=f"Send it to {self._settings.server_url}{path}."
+            )
+        raise NotFound("There is nothing at this path.", hint="The gateway serves /v1/chat/completions and its kin.")
+
+    async def _chat(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
+        await self._path.answer(headers, "chat", receive, send)
+
+    async def _completions(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
+        await self._path.answer(headers, "text", receive, send)
+
+    async def _models(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
+        await send_json(send, 200, shapes.model_list(self._callable(headers)))
+
+    async def _model(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
+        name = path.removeprefix("/v1/models/")
+        if name not in self._callable(headers):
+            raise NotFound(f"This key can call no endpoint {name[:100]!r}.", code="model_not_found")
+        await send_json(send, 200, orjson.dumps(shapes.model(name)))
+
+    def _callable(self, headers: Headers) -> list[str]:
+        snapshot = self._watcher.current().snapshot
+        return callable_names(snapshot, authenticate(snapshot, headers.get(b"authorization", b"").decode("latin-1")))
+
+    async def _healthz(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
+        """The process lives."""
+        await send_json(send, 200, b'{"status":"ok"}')
+
+    async def _readyz(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
+        """The process can answer requests: it has a snapshot that is fresh enough, and room for spans."""
+        snapshot = self._watcher.current().snapshot
+        self._recorder.check()
+        await send_json(send, 200, orjson.dumps({"status": "ready", "version": snapshot.version}))
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        settings = self._settings
+        self._recorder = Recorder(settings.folder.journal / "gateway")
+        upstream = Upstream(settings.provider_connect_timeout)
+        self._path = RequestPath(
+            self._watcher, upstream, self._recorder, Limits.of(settings), settings.max_body_mb * 1_000_000
+        )
+        self._watcher.refresh()
+        watching = asyncio.create_task(self._watcher.run())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+        await upstream.close()
+        self._recorder.close()
+        await send({"type": "lifespan.shutdown.complete"})

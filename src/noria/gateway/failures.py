@@ -1,0 +1,53 @@
+"""What can go wrong between the gateway and a provider, beside the errors of noria.core.errors.
+
+ProviderFailed (core)
+└── ProviderRefused   the provider answered with an error of its own; its message and code are kept
+Unavailable (core)
+└── NotReady          a part is starting or full: try again after `retry_after` seconds
+ClientLeft            nobody waits for the answer any more; never sent, only recorded (499)
+"""
+
+from noria.core.errors import NoriaError, ProviderFailed, Unavailable
+
+_PASSED_ON = frozenset({400, 404, 409, 413, 415, 422, 429, 503, 504})
+_MAX_RETRY_AFTER = 300.0
+
+
+class ProviderRefused(ProviderFailed):
+    """The provider answered with an error status. `provider_status` is its, `status` is what our caller gets."""
+
+    code = "provider_error"
+
+    def __init__(
+        self,
+        provider_status: int,
+        message: str,
+        *,
+        kind: str | None = None,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, code=code)
+        self.provider_status = provider_status
+        self.status = provider_status if provider_status in _PASSED_ON else 502
+        self.kind = kind
+        self.param = param
+        self.retry_after = None if retry_after is None else min(max(retry_after, 0.0), _MAX_RETRY_AFTER)
+
+
+class NotReady(Unavailable):
+    """Something starts or has no room now; `retry_after` is in seconds."""
+
+    code = "not_ready"
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float = 2.0) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class ClientLeft(NoriaError):
+    """The client closed its connection before the answer was complete."""
+
+    status = 499
+    code = "client_left"

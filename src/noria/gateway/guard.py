@@ -1,0 +1,129 @@
+"""Ends a request early: when its client leaves, or when its provider is slower than allowed.
+
+In: ASGI's `receive` and the time limits. Out: the request's own task is cancelled, and `cause` says as which error.
+The decision to know: one watcher task and one timer serve a whole request, because a task or a timer for each chunk
+would cost more than the chunk.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from noria.core.errors import NoriaError, TimedOut
+from noria.core.settings import Settings
+from noria.gateway.failures import ClientLeft
+
+Receive = Callable[[], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds."""
+
+    connect: float
+    first_byte: float
+    idle: float
+    total: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        return cls(
+            settings.provider_connect_timeout,
+            settings.provider_first_byte_timeout,
+            settings.provider_idle_timeout,
+            settings.provider_total_timeout,
+        )
+
+
+class Guard:
+    """One request's guard; made and closed inside the request's task."""
+
+    __slots__ = (
+        "_armed_for",
+        "_deadline",
+        "_end",
+        "_loop",
+        "_reason",
+        "_receive",
+        "_task",
+        "_timer",
+        "_watcher",
+        "done",
+        "limits",
+    )
+
+    def __init__(self, receive: Receive, limits: Limits) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a guard is made inside the task that it guards")
+        self.limits = limits
+        self.done = False
+        """Set before the last byte is sent: from then on nothing is ended early."""
+        self._task = task
+        self._loop = task.get_loop()
+        self._receive = receive
+        self._reason = ""
+        self._end = self._loop.time() + limits.total
+        self._deadline = self._end
+        self._armed_for = self._end
+        self._timer = self._loop.call_at(self._end, self._look)
+        self._watcher: asyncio.Task[None] | None = None
+
+    def watch_client(self) -> None:
+        """Call once the request's body has been read."""
+        self._watcher = self._loop.create_task(self._watch())
+
+    def wait_at_most(self, seconds: float) -> None:
+        """The provider must give its next bytes within this time, and the whole request stays within the total."""
+        deadline = min(self._loop.time() + seconds, self._end)
+        self._deadline = deadline
+        if deadline < self._armed_for:
+            self._timer.cancel()
+            self._arm(deadline)
+
+    def rest(self) -> None:
+        """The provider's bytes are here; what takes time now is ours or the client's."""
+        self._deadline = self._end
+
+    def cause(self, error: BaseException) -> BaseException:
+        """What a cancellation stands for: ClientLeft, TimedOut, or itself when it came from elsewhere (a shutdown)."""
+        if not self._reason or not isinstance(error, asyncio.CancelledError):
+            return error
+        reason, self._reason = self._reason, ""
+        self._task.uncancel()
+        if reason == "left":
+            return ClientLeft("The client left before the answer was complete.")
+        self._arm(self._end)
+        return self._timed_out(reason)
+
+    def close(self) -> None:
+        self.done = True
+        self._timer.cancel()
+        if self._watcher is not None and not self._watcher.done():
+            self._watcher.cancel()
+
+    def _timed_out(self, reason: str) -> NoriaError:
+        if reason == "total":
+            return TimedOut(f"The answer took longer than {self.limits.total:g} seconds.")
+        return TimedOut("The provider sent nothing for too long.", hint="Try again, or ask for a stream.")
+
+    def _arm(self, at: float) -> None:
+        self._armed_for = at
+        self._timer = self._loop.call_at(at, self._look)
+
+    def _look(self) -> None:
+        if self._loop.time() < self._deadline:
+            self._arm(self._deadline)
+        else:
+            self._stop("total" if self._deadline >= self._end else "slow")
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._stop("left")
+
+    def _stop(self, reason: str) -> None:
+        if not self.done and not self._reason:
+            self._reason = reason
+            self._task.cancel()

@@ -1,0 +1,74 @@
+"""What goes back to the client: headers that name trace and release, then a body, a stream, or an error.
+
+In: ASGI's `send` and the `Call`. Out: HTTP. The decision to know: an error after the first byte of a stream is one event
+in OpenAI's shape and no [DONE], because the status line has long been sent.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from noria.core.errors import NoriaError
+from noria.gateway import shapes
+from noria.gateway.spans import Call
+
+Send = Callable[[Any], Awaitable[None]]
+_JSON = (b"content-type", b"application/json")
+
+
+class Reply:
+    """One answer; `call` tells its trace, and its release once there is one."""
+
+    __slots__ = ("_call", "_send", "_streaming")
+
+    def __init__(self, send: Send, call: Call) -> None:
+        self._send = send
+        self._call = call
+        self._streaming = False
+
+    async def json(self, status: int, body: bytes, extra: list[tuple[bytes, bytes]] | None = None) -> None:
+        await send_json(self._send, status, body, self._headers() + (extra or []))
+
+    async def begin_stream(self, first: bytes) -> None:
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+        self._streaming = True
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers + self._headers()})
+        await self.piece(first)
+
+    async def piece(self, data: bytes) -> None:
+        if data:
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end_stream(self, last: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": last, "more_body": False})
+
+    async def fail(self, error: NoriaError) -> None:
+        """The error, in the shape that fits how far the answer has come."""
+        if self._streaming:
+            await self.end_stream(shapes.error_event(error))
+        else:
+            await send_error(self._send, error, self._headers())
+
+    def _headers(self) -> list[tuple[bytes, bytes]]:
+        call = self._call
+        trace = call.trace_id.encode()
+        headers = [(b"x-noria-trace-id", trace), (b"x-request-id", trace)]
+        if call.route and call.release:
+            name = f"{call.route.endpoint.name}@{call.release.number}"
+            headers.append((b"x-noria-release", name.encode("ascii", "replace")))
+        return headers
+
+
+async def send_error(send: Send, error: NoriaError, extra: list[tuple[bytes, bytes]] | None = None) -> None:
+    """An error as JSON, with retry-after where trying again makes sense."""
+    headers = list(extra or [])
+    if (wait := shapes.retry_after(error)) is not None:
+        headers.append((b"retry-after", str(max(1, round(wait))).encode()))
+    if error.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send_json(send, error.status, shapes.error_body(error), headers)
+
+
+async def send_json(send: Send, status: int, body: bytes, extra: list[tuple[bytes, bytes]] | None = None) -> None:
+    headers = [_JSON, (b"content-length", str(len(body)).encode()), *(extra or [])]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,198 @@
+"""One request's facts, and the span that is journalled of them.
+
+In: a `Call` that the request path fills in as it goes. Out: one record in the gateway's journal, written before the last
+byte of the answer leaves. The decision to know: acknowledged means durable. When the journal cannot be written the answer
+is not completed; while the disk is known to be full, requests get 503 before any provider is called and paid.
+"""
+
+import logging
+import os
+import time
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from noria.core.clock import now_ns
+from noria.core.errors import NoriaError, TooLarge, Unavailable
+from noria.core.records import Message, Span
+from noria.gateway.access import Route
+from noria.gateway.ask import Ask
+from noria.gateway.failures import NotReady
+from noria.gateway.plan import Plan
+from noria.gateway.shapes import Dialect
+from noria.gateway.sse import Relay
+from noria.gateway.usage import Output, Usage
+from noria.registry.snapshot import KeyEntry, ReleaseEntry
+from noria.stores.journal import JournalWriter
+
+_log = logging.getLogger("noria.gateway")
+_ROOM = 16 * 1024 * 1024
+_LARGE = 1_000_000
+_CUT = 20_000
+_NAMES: dict[Dialect, str] = {"chat": "chat.completions", "text": "completions"}
+_LEFT_OUT = frozenset({"stream_options", "user", "metadata"})
+_DEFAULTS = [
+    (f.name, f.default if f.default is not MISSING else None if f.default_factory is MISSING else f.default_factory())
+    for f in fields(Span)
+]
+
+
+@dataclass(slots=True)
+class Call:
+    """What is known of one request so far; `release` and `plan` are those of the last attempt."""
+
+    key: KeyEntry
+    dialect: Dialect
+    trace_id: str
+    span_id: str
+    parent_id: str = ""
+    start_ns: int = field(default_factory=now_ns)
+    ask: Ask | None = None
+    model: str = ""
+    route: Route | None = None
+    release: ReleaseEntry | None = None
+    plan: Plan | None = None
+    first_ns: int = 0
+    relay: Relay | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+    recorded: bool = False
+
+    @property
+    def sticky(self) -> str:
+        """What the rollout hashes: session, else user, else trace."""
+        ask = self.ask
+        return (ask.session or ask.user if ask else "") or self.trace_id
+
+
+class Recorder:
+    """Writes spans to the journal of this process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._journal = JournalWriter(folder)
+        self._failed_at = 0.0
+
+    def close(self) -> None:
+        self._journal.close()
+
+    def check(self) -> None:
+        """Raises NotReady while the journal is known to be unable to take a span; looks again once a second."""
+        if self._failed_at and (time.monotonic() - self._failed_at < 1.0 or not self._has_room()):
+            raise _full()
+
+    def write(self, call: Call, output: Output | None, error: NoriaError | None = None) -> None:
+        """Journal the call's one span. Raises NotReady when it could not be written; then nothing of it is in the journal."""
+        record = _record(_span(call, output, error))
+        try:
+            self._journal.append([record])
+        except (Unavailable, TooLarge, OSError) as failure:
+            if not self._failed_at:
+                _log.error("the journal cannot be written: %s", failure)
+            self._failed_at = time.monotonic()
+            raise _full() from failure
+        self._failed_at = 0.0
+        call.recorded = True
+
+    def _has_room(self) -> bool:
+        try:
+            stat = os.statvfs(self._folder)
+        except OSError:
+            return False
+        if stat.f_bavail * stat.f_frsize < _ROOM:
+            self._failed_at = time.monotonic()
+            return False
+        return True
+
+
+def _full() -> NotReady:
+    return NotReady(
+        "The gateway cannot record requests now, so it does not answer them.",
+        hint="Free space on the disk of the data folder.",
+        retry_after=5.0,
+    )
+
+
+def _record(span: Span) -> dict[str, Any]:
+    """As Span.to_dict, but shallow: on this path a deep copy of every message costs more than the rest of the span."""
+    record: dict[str, Any] = {"type": "span"}
+    for name, default in _DEFAULTS:
+        value = getattr(span, name)
+        if value != default:
+            record[name] = value
+    return record
+
+
+def _span(call: Call, output: Output | None, error: NoriaError | None) -> Span:
+    ask, route, release, plan = call.ask, call.route, call.release, call.plan
+    usage = output.usage if output else Usage()
+    attributes = call.attributes
+    if output and output.finish_reason:
+        attributes["finish_reason"] = output.finish_reason
+    if output and not usage.known:
+        attributes["usage"] = "missing"
+        if error and call.relay:  # cut short: most providers send a token a chunk
+            attributes["usage"] = "estimated"
+            usage = Usage(output=call.relay.chunks)
+    if call.relay and call.relay.truncated:
+        attributes["output_truncated"] = True
+    messages = ask.messages if ask else []
+    if ask and ask.size > _LARGE:
+        messages = [_shortened(message) for message in messages]
+        attributes["input_truncated"] = True
+    if ask and ask.variables:
+        attributes["variables"] = ask.variables
+    prompt = release.prompt if release else None
+    answered = error is None or call.first_ns > 0
+    return Span(
+        trace_id=call.trace_id,
+        span_id=call.span_id,
+        parent_id=call.parent_id,
+        project_id=call.key.project_id,
+        name=_NAMES[call.dialect],
+        kind="llm",
+        start_ns=call.start_ns,
+        end_ns=now_ns(),
+        status="error" if error else "ok",
+        status_code=error.status if error else 200,
+        error_type=error.code if error else "",
+        error_message=error.message if error else "",
+        endpoint=route.endpoint.name if route else "",
+        release=release.number if release and answered else 0,
+        requested_release=route.release.number if route else 0,
+        arm=route.arm if route else "",
+        provider=plan.provider if plan else "",
+        requested_model=call.model[:200],
+        served_model=(output.model if output else "") or (release.model if release else ""),
+        input_messages=messages,
+        output_messages=output.messages if output else [],
+        parameters=_parameters(ask, plan),
+        input_tokens=usage.input,
+        output_tokens=usage.output,
+        cached_tokens=usage.cached,
+        reasoning_tokens=usage.reasoning,
+        cost_micros=usage.cost_micros(release) if release else 0,
+        price_version=release.price_version if release else "",
+        first_token_ns=call.first_ns,
+        session_id=ask.session if ask else "",
+        subject_id=ask.user if ask else "",
+        tags=ask.tags if ask else [],
+        prompt_name=prompt.name if prompt else "",
+        prompt_version=prompt.version if prompt else 0,
+        dataset_row=ask.row if ask else "",
+        streamed=ask.stream if ask else False,
+        key_id=call.key.id,
+        live=call.key.live and not (route and route.arm == "candidate"),
+        attributes=attributes,
+    )
+
+
+def _parameters(ask: Ask | None, plan: Plan | None) -> dict[str, Any]:
+    given = plan.parameters if plan else ask.fields if ask else {}
+    return {name: value for name, value in given.items() if name not in _LEFT_OUT}
+
+
+def _shortened(message: Message) -> Message:
+    content = message.get("content")
+    if isinstance(content, str):
+        return {**message, "content": content[:_CUT]}
+    return {"role": message.get("role"), "content": "(parts, too large to keep)"}

@@ -1,0 +1,240 @@
+"""The call to a provider: sent once, its first bytes awaited, every way to fail made one of our errors.
+
+In: a `Plan`. Out: a whole answer, or a stream whose first events are already here and good. The decision to know: this
+is the boundary of provider calls; a call that returns has a 200 and the shape that was asked for, so whoever calls it
+can fall back on any error it raises, because nothing has reached the client yet.
+"""
+
+import asyncio
+import contextlib
+import io
+import logging
+import ssl
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from noria.core.errors import NoriaError, ProviderFailed
+from noria.gateway import payload
+from noria.gateway.ask import Ask
+from noria.gateway.failures import ProviderRefused
+from noria.gateway.guard import Guard
+from noria.gateway.plan import Plan
+from noria.gateway.shapes import Dialect
+from noria.gateway.sse import Relay
+
+_log = logging.getLogger("noria.gateway")
+_MAX_ANSWER = 64 * 1024 * 1024
+_MAX_ERROR = 65_536
+_LARGE_BODY = 1_000_000
+_LAST_BYTES_SECONDS = 1.0
+_GONE = (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError)
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer in one piece: the provider's bytes and what they say."""
+
+    raw: bytes
+    answer: dict[str, Any]
+    dialect: Dialect
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream that has begun: `first` is ready for the client, `rest` follows."""
+
+    relay: Relay
+    first: bytes
+    response: aiohttp.ClientResponse
+
+    async def more(self, guard: Guard) -> bytes | None:
+        """What the client may have next, None at the end. Raises ProviderFailed when it breaks off."""
+        relay, content = self.relay, self.response.content
+        try:
+            while not relay.done:
+                guard.wait_at_most(guard.limits.idle)
+                piece = await content.readany()
+                guard.rest()
+                if not piece:
+                    return relay.end() or None
+                if ready := relay.feed(piece):
+                    return ready
+        except (aiohttp.ClientError, OSError) as error:
+            raise ProviderFailed("The provider broke off in the middle of its answer.") from error
+        return None
+
+    async def close(self) -> None:
+        """Give the connection back when the answer was read to its end, cut it otherwise."""
+        content = self.response.content
+        if self.relay.done and not content.at_eof():
+            with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+                async with asyncio.timeout(_LAST_BYTES_SECONDS):
+                    await content.readany()
+        if content.at_eof():
+            self.response.release()
+        else:
+            self.response.close()
+
+
+class Upstream:
+    """The connections to all providers."""
+
+    def __init__(self, connect_timeout: float) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15, ttl_dns_cache=60),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            raise_for_status=False,
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def call(self, plan: Plan, ask: Ask, guard: Guard) -> Whole | Stream:
+        """The provider's answer. Raises ProviderFailed, ProviderRefused, TimedOut, ClientLeft."""
+        guard.wait_at_most(guard.limits.first_byte)
+        response: aiohttp.ClientResponse | None = None
+        try:
+            response = await self._post(plan)
+            if response.status != 200:
+                raise await _refusal(response, plan)
+            if ask.stream:
+                return await _begin(response, plan, ask)
+            return await _read(response, plan)
+        except asyncio.CancelledError as error:
+            _cut(response)
+            raise guard.cause(error) from None
+        except NoriaError:
+            _cut(response)
+            raise
+        except Exception as error:
+            _cut(response)
+            raise _failure(error, plan) from error
+        finally:
+            guard.rest()
+
+    async def _post(self, plan: Plan) -> aiohttp.ClientResponse:
+        """Sent again once when a kept connection turned out to be closed: the provider then has not seen it."""
+        try:
+            return await self._send(plan)
+        except _GONE:
+            return await self._send(plan)
+
+    async def _send(self, plan: Plan) -> aiohttp.ClientResponse:
+        body = plan.body if len(plan.body) < _LARGE_BODY else io.BytesIO(plan.body)
+        return await self._session.post(plan.url, data=body, headers=plan.headers, allow_redirects=False)
+
+
+def _cut(response: aiohttp.ClientResponse | None) -> None:
+    if response is not None and not response.closed:
+        response.close()
+
+
+async def _read(response: aiohttp.ClientResponse, plan: Plan) -> Whole:
+    raw = await _bytes(response, _MAX_ANSWER)
+    try:
+        answer = payload.tolerant(raw)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list):
+        raise _garbage(response, plan)
+    if not all(isinstance(choice, dict) for choice in answer["choices"]):
+        raise _garbage(response, plan)
+    return Whole(raw, answer, plan.dialect)
+
+
+async def _begin(response: aiohttp.ClientResponse, plan: Plan, ask: Ask) -> Stream:
+    if "event-stream" not in response.headers.get("Content-Type", ""):
+        raise _garbage(response, plan)
+    relay = Relay(plan.dialect, ask.dialect, include_usage=ask.include_usage)
+    while piece := await response.content.readany():
+        if (first := relay.feed(piece)) or relay.done:
+            return Stream(relay, first, response)
+    if first := relay.end():
+        return Stream(relay, first, response)
+    raise ProviderFailed(f"The provider {plan.provider!r} ended its stream without an answer.")
+
+
+async def _bytes(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    if 0 <= (response.content_length or -1) <= limit:
+        return await response.read()
+    parts, size = [], 0
+    while piece := await response.content.readany():
+        parts.append(piece)
+        size += len(piece)
+        if size > limit:
+            raise ProviderFailed(f"The provider's answer is larger than {limit // 1_000_000} MB.")
+    return b"".join(parts)
+
+
+async def _refusal(response: aiohttp.ClientResponse, plan: Plan) -> NoriaError:
+    """The provider's error, with its message and code where it speaks OpenAI's shape and they may be shown."""
+    status = response.status
+    wait = _seconds(response.headers.get("Retry-After"))
+    if status in {401, 403}:
+        return ProviderRefused(
+            status,
+            f"The provider {plan.provider!r} refused the key that Noria has for it. An admin can enter a new one.",
+            code="provider_key_refused",
+        )
+    if 300 <= status < 400:
+        return ProviderFailed(f"The provider {plan.provider!r} redirects elsewhere, which is not followed.")
+    detail = _error_object(await response.content.read(_MAX_ERROR))
+    message = str(detail.get("message") or f"The provider {plan.provider!r} answered with status {status}.")[:2000]
+    if plan.key:
+        message = message.replace(plan.key, "…")
+    return ProviderRefused(
+        status,
+        message,
+        kind=_short(detail.get("type")),
+        param=_short(detail.get("param")),
+        code=_short(detail.get("code")) or "provider_error",
+        retry_after=wait,
+    )
+
+
+def _error_object(body: bytes) -> dict[str, Any]:
+    try:
+        answer = payload.tolerant(body)
+    except ValueError:
+        return {}
+    error = answer.get("error") if isinstance(answer, dict) else None
+    if isinstance(error, str):
+        return {"message": error}
+    return error if isinstance(error, dict) else {}
+
+
+def _short(value: Any) -> str | None:
+    return str(value)[:200] if isinstance(value, str | int) and not isinstance(value, bool) else None
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
+
+
+def _garbage(response: aiohttp.ClientResponse, plan: Plan) -> ProviderFailed:
+    kind = response.headers.get("Content-Type", "no content type").split(";")[0][:100]
+    return ProviderFailed(
+        f"The provider {plan.provider!r} answered with something that is no completion ({kind}).",
+        hint="Check the provider's URL.",
+    )
+
+
+def _failure(error: Exception, plan: Plan) -> ProviderFailed:
+    """Every other way to fail. The exception's text stays out: it can hold addresses and headers."""
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        what = f"The provider {plan.provider!r} could not be reached in time."
+    elif isinstance(error, aiohttp.ClientConnectorError | ssl.SSLError):
+        what = f"The provider {plan.provider!r} could not be reached."
+    elif isinstance(error, aiohttp.ClientError | OSError):
+        what = f"The provider {plan.provider!r} closed the connection without an answer."
+    else:
+        what = f"The call to the provider {plan.provider!r} failed."
+        _log.exception("provider call failed")
+    return ProviderFailed(what, hint="Try again; an admin can check the provider's address.")

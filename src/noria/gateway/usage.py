@@ -1,0 +1,140 @@
+"""What an answer consumed and what it said, read from a provider's parsed JSON without trusting it.
+
+In: a whole answer, or the chunks of a stream. Out: `Usage`, and output messages in the one normal form of spans. The
+decision to know: no tokens are estimated while the provider counts them; where it does not, the span says so.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from noria.core.records import Message
+from noria.gateway.shapes import Dialect
+from noria.registry.snapshot import ReleaseEntry
+
+_MAX_TOKENS = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts; `known` is False when the provider gave none."""
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    reasoning: int = 0
+    known: bool = False
+
+    def cost_micros(self, release: ReleaseEntry) -> int:
+        """Micro-dollars at the release's prices, rounded to the nearest."""
+        return (self.input * release.input_micros + self.output * release.output_micros + 500_000) // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What an answer amounted to."""
+
+    messages: list[Message]
+    usage: Usage
+    model: str = ""
+    finish_reason: str = ""
+
+
+def usage_in(raw: Any) -> Usage:
+    """The counts in OpenAI's `usage` object; what is no sensible count is 0."""
+    if not isinstance(raw, dict):
+        return Usage()
+    return Usage(
+        input=_count(raw.get("prompt_tokens")),
+        output=_count(raw.get("completion_tokens")),
+        cached=_detail(raw.get("prompt_tokens_details"), "cached_tokens"),
+        reasoning=_detail(raw.get("completion_tokens_details"), "reasoning_tokens"),
+        known=True,
+    )
+
+
+def whole(answer: dict[str, Any], dialect: Dialect) -> Output:
+    """What an answer that came in one piece amounts to."""
+    choices = [choice for choice in answer.get("choices") or () if isinstance(choice, dict)]
+    messages = [_message(choice, dialect) for choice in choices]
+    reason = choices[0].get("finish_reason") if choices else ""
+    return Output(messages, usage_in(answer.get("usage")), _text(answer.get("model")), _text(reason))
+
+
+def _message(choice: dict[str, Any], dialect: Dialect) -> Message:
+    if dialect == "text":
+        return {"role": "assistant", "content": _text(choice.get("text"))}
+    message = choice.get("message")
+    return message if isinstance(message, dict) else {"role": "assistant", "content": ""}
+
+
+class _Choice:
+    """One choice of a stream, put together again."""
+
+    def __init__(self) -> None:
+        self.content: list[str] = []
+        self.reasoning: list[str] = []
+        self.calls: dict[int, dict[str, Any]] = {}
+
+    def add(self, delta: dict[str, Any]) -> None:
+        self.content.append(_text(delta.get("content")))
+        self.reasoning.append(_text(delta.get("reasoning_content") or delta.get("reasoning")))
+        for call in delta.get("tool_calls") or ():
+            if isinstance(call, dict):
+                self._add_call(call)
+
+    def _add_call(self, call: dict[str, Any]) -> None:
+        empty = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+        known = self.calls.setdefault(_count(call.get("index")), empty)
+        raw = call.get("function")
+        function: dict[str, Any] = raw if isinstance(raw, dict) else {}
+        known["id"] = known["id"] or _text(call.get("id"))
+        known["function"]["name"] += _text(function.get("name"))
+        known["function"]["arguments"] += _text(function.get("arguments"))
+
+    def message(self) -> Message:
+        message: Message = {"role": "assistant", "content": _joined(self.content)}
+        if reasoning := _joined(self.reasoning):
+            message["reasoning_content"] = reasoning
+        if self.calls:
+            message["tool_calls"] = [self.calls[index] for index in sorted(self.calls)]
+        return message
+
+
+def streamed(chunks: Iterable[Any], dialect: Dialect) -> Output:
+    """What the chunks of one stream amount to."""
+    choices: dict[int, _Choice] = {}
+    usage, model, reason = Usage(), "", ""
+    for chunk in chunks:
+        if not isinstance(chunk, dict):
+            continue
+        model = model or _text(chunk.get("model"))
+        if isinstance(chunk.get("usage"), dict):
+            usage = usage_in(chunk["usage"])
+        for choice in chunk.get("choices") or ():
+            if not isinstance(choice, dict):
+                continue
+            delta = {"content": choice.get("text")} if dialect == "text" else choice.get("delta")
+            known = choices.setdefault(_count(choice.get("index")), _Choice())
+            known.add(delta if isinstance(delta, dict) else {})
+            reason = _text(choice.get("finish_reason")) or reason
+    return Output([choices[index].message() for index in sorted(choices)], usage, model, reason)
+
+
+def _joined(parts: list[str]) -> str:
+    text = "".join(parts)
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _count(value: Any) -> int:
+    return min(value, _MAX_TOKENS) if type(value) is int and value > 0 else 0
+
+
+def _detail(details: Any, name: str) -> int:
+    return _count(details.get(name)) if isinstance(details, dict) else 0
