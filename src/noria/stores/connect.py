@@ -32,8 +32,17 @@ class Stores:
 
         return open_spans(self.settings)
 
+    @cached_property
+    def journal(self) -> ports.Journal:
+        """Records of this process (feedback, scores) on their way into the span store: kept when append returns."""
+        from noria.stores.journal import JournalWriter
+
+        return JournalWriter(self.settings.folder.journal / "server")
+
     def close(self) -> None:
         """Close what was opened."""
+        if "journal" in self.__dict__:
+            self.journal.close()
         if "database" in self.__dict__:
             self.database.close()
         if "spans" in self.__dict__:
