@@ -103,9 +103,9 @@ def _role(name: str, text: str) -> Callable[[Callable[[Settings], None]], click.
 
 @_role("gateway", "Run the gateway alone (model calls, /v1/*).")
 def gateway(settings: Settings) -> None:
-    from noria.gateway.main import run
+    from noria.gateway.main import main as serve
 
-    run(settings)
+    serve(settings)
 
 
 @_role("server", "Run the server alone (pages, JSON API); migrates the database first.")

@@ -37,6 +37,47 @@ def upgrade() -> None:
         info={"subject": None, "keep_days": None},
     )
     op.create_table(
+        "datasets",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("author_id", sa.String(length=36), nullable=False),
+        sa.Column("created_at", UtcTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_datasets")),
+        sa.UniqueConstraint("project_id", "name", name=op.f("uq_datasets_project_id_name")),
+        info={"subject": None, "keep_days": None},
+    )
+    with op.batch_alter_table("datasets", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_datasets_project_id"), ["project_id"], unique=False)
+
+    op.create_table(
+        "evaluations",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("dataset_version_id", sa.String(length=36), nullable=False),
+        sa.Column("dataset", sa.String(length=200), nullable=False),
+        sa.Column("split", sa.String(length=64), nullable=False),
+        sa.Column("limit", sa.Integer(), nullable=True),
+        sa.Column("target", sa.String(length=200), nullable=False),
+        sa.Column("release_id", sa.String(length=36), nullable=False),
+        sa.Column("release_digest", sa.String(length=64), nullable=False),
+        sa.Column("options", Json, nullable=False),
+        sa.Column("job_id", sa.String(length=36), nullable=False),
+        sa.Column("key_id", sa.String(length=36), nullable=False),
+        sa.Column("cpu_seconds", sa.Float(), nullable=False),
+        sa.Column("report", Json, nullable=True),
+        sa.Column("author_id", sa.String(length=36), nullable=False),
+        sa.Column("created_at", UtcTime(), nullable=False),
+        sa.Column("ended_at", UtcTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_evaluations")),
+        info={"subject": None, "keep_days": None},
+    )
+    with op.batch_alter_table("evaluations", schema=None) as batch_op:
+        batch_op.create_index("ix_evaluations_dataset_version_id_split", ["dataset_version_id", "split"], unique=False)
+        batch_op.create_index(batch_op.f("ix_evaluations_project_id"), ["project_id"], unique=False)
+
+    op.create_table(
         "failed_logins",
         sa.Column("account", sa.String(length=64), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
@@ -92,6 +133,81 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_projects_name")),
         info={"subject": None, "keep_days": None},
     )
+    op.create_table(
+        "dataset_versions",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("dataset_id", sa.String(length=36), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("parent_id", sa.String(length=36), nullable=True),
+        sa.Column("operation", sa.String(length=32), nullable=False),
+        sa.Column("rows", sa.BigInteger(), nullable=False),
+        sa.Column("splits", Json, nullable=False),
+        sa.Column("parts", Json, nullable=False),
+        sa.Column("report", Json, nullable=False),
+        sa.Column("author_id", sa.String(length=36), nullable=False),
+        sa.Column("created_at", UtcTime(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("job_id", sa.String(length=36), nullable=False),
+        sa.ForeignKeyConstraint(["dataset_id"], ["datasets.id"], name=op.f("fk_dataset_versions_dataset_id_datasets")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_dataset_versions")),
+        sa.UniqueConstraint("dataset_id", "number", name=op.f("uq_dataset_versions_dataset_id_number")),
+        info={"subject": None, "keep_days": None},
+    )
+    with op.batch_alter_table("dataset_versions", schema=None) as batch_op:
+        batch_op.create_index("ix_dataset_versions_job_id", ["job_id"], unique=False)
+        batch_op.create_index("ix_dataset_versions_parent_id", ["parent_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_dataset_versions_project_id"), ["project_id"], unique=False)
+
+    op.create_table(
+        "evaluation_comparisons",
+        sa.Column("a_id", sa.String(length=36), nullable=False),
+        sa.Column("b_id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("result", Json, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["a_id"], ["evaluations.id"], name=op.f("fk_evaluation_comparisons_a_id_evaluations"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["b_id"], ["evaluations.id"], name=op.f("fk_evaluation_comparisons_b_id_evaluations"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("a_id", "b_id", name=op.f("pk_evaluation_comparisons")),
+        info={"subject": None, "keep_days": None},
+    )
+    with op.batch_alter_table("evaluation_comparisons", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_evaluation_comparisons_project_id"), ["project_id"], unique=False)
+
+    op.create_table(
+        "evaluation_results",
+        sa.Column("evaluation_id", sa.String(length=36), nullable=False),
+        sa.Column("row_id", sa.String(length=200), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("output", sa.Text(), nullable=False),
+        sa.Column("scores", Json, nullable=False),
+        sa.Column("correct", sa.Boolean(), nullable=False),
+        sa.Column("valid", sa.Boolean(), nullable=False),
+        sa.Column("latency_ms", sa.Float(), nullable=True),
+        sa.Column("prompt_tokens", sa.Integer(), nullable=True),
+        sa.Column("completion_tokens", sa.Integer(), nullable=True),
+        sa.Column("finish_reason", sa.String(length=32), nullable=False),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("trace_id", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["evaluation_id"],
+            ["evaluations.id"],
+            name=op.f("fk_evaluation_results_evaluation_id_evaluations"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("evaluation_id", "row_id", name=op.f("pk_evaluation_results")),
+        info={"subject": None, "keep_days": None},
+    )
+    with op.batch_alter_table("evaluation_results", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_evaluation_results_evaluation_id_position", ["evaluation_id", "position"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_evaluation_results_project_id"), ["project_id"], unique=False)
+
     op.create_table(
         "job_points",
         sa.Column("job_id", sa.String(length=36), nullable=False),
@@ -171,6 +287,21 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_job_points_project_id"))
 
     op.drop_table("job_points")
+    with op.batch_alter_table("evaluation_results", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_evaluation_results_project_id"))
+        batch_op.drop_index("ix_evaluation_results_evaluation_id_position")
+
+    op.drop_table("evaluation_results")
+    with op.batch_alter_table("evaluation_comparisons", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_evaluation_comparisons_project_id"))
+
+    op.drop_table("evaluation_comparisons")
+    with op.batch_alter_table("dataset_versions", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_dataset_versions_project_id"))
+        batch_op.drop_index("ix_dataset_versions_parent_id")
+        batch_op.drop_index("ix_dataset_versions_job_id")
+
+    op.drop_table("dataset_versions")
     op.drop_table("projects")
     op.drop_table("people")
     with op.batch_alter_table("jobs", schema=None) as batch_op:
@@ -179,6 +310,15 @@ def downgrade() -> None:
 
     op.drop_table("jobs")
     op.drop_table("failed_logins")
+    with op.batch_alter_table("evaluations", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_evaluations_project_id"))
+        batch_op.drop_index("ix_evaluations_dataset_version_id_split")
+
+    op.drop_table("evaluations")
+    with op.batch_alter_table("datasets", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_datasets_project_id"))
+
+    op.drop_table("datasets")
     op.drop_table("changes")
     with op.batch_alter_table("audit", schema=None) as batch_op:
         batch_op.drop_index("ix_audit_target")
