@@ -108,4 +108,5 @@ def _add_headers(request: Request, message: Message) -> None:
         kept = "public, max-age=31536000, immutable" if request.url.query.startswith("v=") else "no-cache"
         headers["cache-control"] = kept
     else:
-        headers.setdefault("cache-control", "no-store" if path.startswith("/api/") else "private, no-cache")
+        once = path.startswith("/api/") or request.method != "GET"  # the answer to a form may show a key
+        headers.setdefault("cache-control", "no-store" if once else "private, no-cache")

@@ -126,7 +126,9 @@ def see_other(path: str, notice: str = "") -> Response:
 
 def error_page(request: Request, document: dict[str, Any]) -> Response:
     """An error as a page: what happened, what to do, and the way back."""
-    return render(request, None, "web/error.html", status=document["status"], problem=document, back=way_back(request))
+    caller: Caller | None = getattr(request.state, "caller", None)
+    context = {"problem": document, "back": way_back(request)}
+    return render(request, caller, "web/error.html", status=document["status"], **context)
 
 
 def way_back(request: Request) -> str:
