@@ -24,6 +24,7 @@ from noria.jobs import service as jobs
 from noria.jobs.tables import jobs as job_table
 
 # REGISTRY-IMPORT
+from noria.registry.tables import endpoints, releases
 from noria.stores.connect import Stores
 from noria.web import paging
 
@@ -144,7 +145,14 @@ def choices(stores: Stores, project_id: str) -> dict[str, list[str]]:
         for dataset in datasets.list_datasets(stores, project_id, limit=50).items
         for version in datasets.versions(stores, project_id, dataset.name)[:5]
     ]
-    return {"datasets": versions, "releases": _releases(stores, project_id)}
+    query = (
+        select(endpoints.c.name, releases.c.number)
+        .join(endpoints, endpoints.c.id == releases.c.endpoint_id)
+        .where(releases.c.project_id == project_id, releases.c.state.not_in(("retired", "rejected")))
+    )
+    with stores.database.read() as connection:
+        found = connection.execute(query.order_by(releases.c.id.desc()).limit(50)).all()
+    return {"datasets": versions, "releases": [f"{name}@{number}" for name, number in found]}
 
 
 def beside(stores: Stores, evaluation: Evaluation, *, most: int = 12) -> list[Evaluation]:

@@ -161,6 +161,7 @@ def quantile(values: Floats, share: float, *, seed: int, level: float = LEVEL, r
 def needed_n(difference: Interval, n: int, *, alpha: float = 0.05, power: float = POWER) -> int | None:
     """About how many more rows would decide a difference of this size, if it is real; None when there is none to decide.
 
+    Two digits, rounded up: the estimate knows no more.
     From the normal approximation: total = n ((z of alpha + z of power) SE / difference)^2, with the standard error read
     off the 95 % interval's width.
     """
@@ -168,7 +169,12 @@ def needed_n(difference: Interval, n: int, *, alpha: float = 0.05, power: float 
         return None
     error = (difference.high - difference.low) / (2 * _z(LEVEL))
     total = n * ((_z(1 - alpha) + _NORMAL.inv_cdf(power)) * error / difference.value) ** 2
-    return max(0, math.ceil(total) - n)
+    return _two_digits(max(0, math.ceil(total) - n))
+
+
+def _two_digits(count: int) -> int:
+    unit = 10 ** max(0, len(str(count)) - 2)
+    return math.ceil(count / unit) * unit
 
 
 def _z(level: float) -> float:
