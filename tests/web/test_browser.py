@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 from fastapi import APIRouter, Request
 from jinja2 import DictLoader
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from starlette.responses import Response
 
 from noria.core import clock
@@ -132,7 +132,7 @@ def test_live_parts_change_in_place_and_leave_focus_alone(visit: Callable[..., P
     shown = visit()
     button = shown.locator("#stay").element_handle()
     shown.fill("#note", "half a sent")
-    shown.wait_for_function("document.querySelector('#stay').textContent == 'n is 6'", timeout=15_000)
+    expect(shown.locator("#stay")).to_have_text("n is 6", timeout=20_000)
     assert button is not None and button.evaluate("e => e.isConnected"), "the button is the same element"
     assert shown.input_value("#note") == "half a sent"
     assert shown.evaluate("document.activeElement.id") == "note"

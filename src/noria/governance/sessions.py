@@ -7,11 +7,13 @@ words, the time nor the limit tell which addresses exist.
 
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from fastapi import Request
 from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 from starlette.concurrency import run_in_threadpool
 
 from noria.core import clock
@@ -188,7 +190,8 @@ def _count_failure(connection: Connection, account: str) -> None:
         .values(failures=failed_logins.c.failures + 1, last_at=now)
     )
     if done.rowcount == 0:
-        connection.execute(insert(failed_logins).values(account=account, failures=1, last_at=now))
+        with suppress(IntegrityError), connection.begin_nested():  # another failure was first: one of them is enough
+            connection.execute(insert(failed_logins).values(account=account, failures=1, last_at=now))
 
 
 def _digest(text: str) -> str:

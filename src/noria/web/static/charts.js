@@ -24,7 +24,7 @@ async function draw(figure) {
   const view = figure.querySelector("[data-view]");
   const embed = await load();
   const result = await embed(view, JSON.parse(text), {
-    ast: true, renderer: "svg", actions: false, defaultStyle: false, tooltip: tip,
+    ast: true, renderer: "svg", actions: false, defaultStyle: false, tooltip: tip, logLevel: 1,
   });
   before?.finalize?.();
   drawn.set(figure, { text, finalize: result.finalize });

@@ -1,0 +1,45 @@
+"""The same verbs on PostgreSQL."""
+
+import dataclasses
+
+import pytest
+from sqlalchemy.schema import CreateSchema
+
+from noria.core import ids
+from noria.core.errors import Conflict, Unauthenticated
+from noria.core.settings import Settings
+from noria.governance import audit, people, service, sessions, tables
+from noria.stores.connect import Stores
+from noria.stores.sql import Database
+
+
+def test_access_on_postgres(postgres_server: str, settings: Settings) -> None:
+    schema = "governance_" + ids.new_id().replace("-", "")
+    whole = Database(postgres_server)
+    with whole.begin() as connection:
+        connection.execute(CreateSchema(schema))
+    whole.close()
+    separator = "&" if "?" in postgres_server else "?"
+    url = f"{postgres_server}{separator}options=-csearch_path%3D{schema}"
+    stores = Stores(dataclasses.replace(settings, database_url=url))
+    try:
+        stores.database.create_all()
+        first = service.bootstrap(stores)
+        assert first is not None and tables.audit.name == "audit"
+        with pytest.raises(Unauthenticated):
+            sessions.login(stores, first.email, "not the password")
+        login = sessions.login(stores, first.email, first.password)
+        assert sessions.of_session(stores, login.token) == login.caller
+        with stores.database.begin() as connection:
+            common = {"project_id": first.project_id, "name": "N", "role": "viewer", "actor_id": login.caller.id}
+            people.add_person(connection, email="a@example.org", **common)
+            with pytest.raises(Conflict):
+                people.add_person(connection, email="a@example.org", **common)
+            row, _ = service.mint_key(
+                connection, project_id=first.project_id, name="k", scope="call", ttl_hours=1, actor_id=""
+            )
+            assert [k.id for k in service.gateway_keys(connection)] == [row.id]
+            page = audit.entries(connection, first.project_id, limit=2)
+            assert page.next and page.items[0].details["scope"] == "call" and page.items[1].actor == "admin"
+    finally:
+        stores.close()
