@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Request, UploadFile
 from pydantic import BaseModel
 from starlette.testclient import TestClient
 
+from noria.app.slices import SLICES
 from noria.core.errors import Conflict
 from noria.core.slices import Slice
 from noria.stores.connect import Stores
@@ -199,3 +200,9 @@ def test_language_is_remembered_and_leads_back_only_here(client: TestClient) -> 
     for elsewhere in ("https://evil.example/x", "//evil.example", "/\\evil.example", "javascript:alert(1)"):
         answer = client.get("/lang/xx", params={"next": elsewhere}, follow_redirects=False)
         assert answer.headers["location"] == "/" and "set-cookie" not in answer.headers
+
+
+def test_every_route_of_the_product_has_a_guard(stores: Stores) -> None:
+    whole = application.create(SLICES, stores, authenticate)
+    assert application.unguarded(whole) == []
+    assert len(application.guarded(whole)) > 20
