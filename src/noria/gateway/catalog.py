@@ -7,7 +7,6 @@ logged once and changes nothing, so a half-broken server never takes the gateway
 
 import asyncio
 import logging
-import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,7 +139,7 @@ class Watcher:
     def _changed(self, path: Path) -> bytes | None:
         """The file's bytes when it is not the file that was seen last."""
         try:
-            stat = os.stat(path)
+            stat = path.stat()
             mark = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
             if self._seen.get(path) == mark:
                 return None

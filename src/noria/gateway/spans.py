@@ -8,7 +8,7 @@ is not completed; while the disk is known to be full, requests get 503 before an
 import logging
 import os
 import time
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,8 @@ _LARGE = 1_000_000
 _CUT = 20_000
 _NAMES: dict[Dialect, str] = {"chat": "chat.completions", "text": "completions"}
 _LEFT_OUT = frozenset({"stream_options", "user", "metadata"})
-_DEFAULTS = [
-    (f.name, f.default if f.default is not MISSING else None if f.default_factory is MISSING else f.default_factory())
-    for f in fields(Span)
-]
+_NUMBERS = frozenset({int, float, bool})
+_FIELDS = tuple(f.name for f in fields(Span))
 
 
 @dataclass(slots=True)
@@ -115,9 +113,9 @@ def _full() -> NotReady:
 def _record(span: Span) -> dict[str, Any]:
     """As Span.to_dict, but shallow: on this path a deep copy of every message costs more than the rest of the span."""
     record: dict[str, Any] = {"type": "span"}
-    for name, default in _DEFAULTS:
+    for name in _FIELDS:
         value = getattr(span, name)
-        if value != default:
+        if value or type(value) in _NUMBERS:
             record[name] = value
     return record
 

@@ -28,6 +28,8 @@ class Relay:
     def __init__(self, provider: Dialect, caller: Dialect, *, include_usage: bool) -> None:
         self.done = False
         """The provider said [DONE]."""
+        self.failure: ProviderFailed | None = None
+        """The provider reported an error after events that `feed` has returned; nothing more will come."""
         self.truncated = False
         """The text was longer than what is kept for the span."""
         self._provider = provider
@@ -51,7 +53,7 @@ class Relay:
         if self._provider == self._caller and not _SUSPICIOUS.search(ready):
             self._keep(ready)
             return ready
-        return b"".join([self._event(event) for event in _END.split(ready) if event])
+        return self._looked_at(ready)
 
     def end(self) -> bytes:
         """The provider closed its stream: what the caller may have of the last, perhaps unfinished event."""
@@ -65,6 +67,19 @@ class Relay:
     def chunks(self) -> int:
         """How many chunks came."""
         return len(self._chunks())
+
+    def _looked_at(self, ready: bytes) -> bytes:
+        """Event by event; what came before a failure still goes to the caller."""
+        told = b""
+        for event in filter(None, _END.split(ready)):
+            try:
+                told += self._event(event)
+            except ProviderFailed as error:
+                if not told:
+                    raise
+                self.failure = error
+                break
+        return told
 
     def _event(self, event: bytes) -> bytes:
         """One event that must be looked at."""

@@ -54,6 +54,8 @@ class Stream:
         relay, content = self.relay, self.response.content
         try:
             while not relay.done:
+                if relay.failure:
+                    raise relay.failure
                 guard.wait_at_most(guard.limits.idle)
                 piece = await content.readany()
                 guard.rest()
@@ -151,7 +153,10 @@ async def _begin(response: aiohttp.ClientResponse, plan: Plan, ask: Ask) -> Stre
         raise _garbage(response, plan)
     relay = Relay(plan.dialect, ask.dialect, include_usage=ask.include_usage)
     while piece := await response.content.readany():
-        if (first := relay.feed(piece)) or relay.done:
+        first = relay.feed(piece)
+        if relay.failure:
+            raise relay.failure
+        if first or relay.done:
             return Stream(relay, first, response)
     if first := relay.end():
         return Stream(relay, first, response)
