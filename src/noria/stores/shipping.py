@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
 from noria.stores.journal import MAGIC, Frame, Gap, frames, is_written, segments
 
 logger = logging.getLogger("noria.journal")
 
 POSITIONS: Final = "shipped.json"
 DAMAGED: Final = ".damaged"
+REJECTED: Final = "rejected.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,11 @@ class JournalReader:
         positions[batch.segment] = {"done": batch.end}
         self._save(batch.writer)
 
+    def reject(self, batch: Batch, record: dict[str, Any]) -> None:
+        """Keep a record that nobody understands beside the segments, for a person to look at."""
+        with (batch.writer / REJECTED).open("ab") as file:
+            file.write(orjson.dumps({"batch": batch.token, "record": record}) + b"\n")
+
     def _of_segment(self, writer: Path, path: Path) -> Iterator[Batch]:
         written = is_written(path)  # asked before its size is read: a writer's last words come before its end
         size = path.stat().st_size
@@ -75,19 +83,20 @@ class JournalReader:
     def _next(self, writer: Path, path: Path, start: int, *, final: bool) -> Batch | None:
         planned = self._position(writer, path).get("next")
         records, end = self._read(path, start, planned, final=final)
-        if end == start:
+        if end == start and planned is None:
             return None
         if planned is None:
             self._of_writer(writer)[path.name] = {"done": start, "next": end}
             self._save(writer)
-        return Batch(writer, path.name, start, end, records)
+        # The planned end also names a batch of which a power cut has since taken a part: it may be in the store.
+        return Batch(writer, path.name, start, planned or end, records)
 
     def _read(self, path: Path, start: int, planned: int | None, *, final: bool) -> tuple[list[dict[str, Any]], int]:
         """Records from `start` to the planned end, or as many as make a batch, and where they end."""
         records: list[dict[str, Any]] = []
         end = start
         limit = self._batch_bytes if planned is None else planned - start
-        while end == start:
+        while end == start:  # more than once only for a frame that is larger than a batch
             with path.open("rb") as file:
                 file.seek(start)
                 data = file.read(limit)
@@ -101,7 +110,7 @@ class JournalReader:
                     break
             if len(data) < limit or planned is not None:
                 break
-            limit *= 2  # one frame larger than a batch
+            limit *= 2
         return records, end
 
     def _remove(self, writer: Path, path: Path, done: int, size: int) -> None:
@@ -127,7 +136,8 @@ class JournalReader:
     def _of_writer(self, writer: Path) -> dict[str, dict[str, int]]:
         if writer not in self._positions:
             try:
-                self._positions[writer] = json.loads((writer / POSITIONS).read_bytes())
+                found = json.loads((writer / POSITIONS).read_bytes())
+                self._positions[writer] = {name: at for name, at in found.items() if (writer / name).exists()}
             except FileNotFoundError:
                 self._positions[writer] = {}
         return self._positions[writer]

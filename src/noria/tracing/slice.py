@@ -2,4 +2,4 @@
 
 from noria.core.slices import Slice
 
-SLICE = Slice(name="tracing")
+SLICE = Slice(name="tracing", http="noria.tracing.http:router", commands=("noria.tracing.commands:journal",))

@@ -1,0 +1,150 @@
+"""What tracing tells about traces, feedback and traffic. Times are UTC, durations milliseconds, cost micro-dollars."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from noria.core.records import Message, ScoreSource
+
+Feedback = Literal["yes", "no"]
+
+
+@dataclass(frozen=True, slots=True)
+class TraceFilter:
+    """Which traces to list; what is None or empty does not restrict."""
+
+    endpoint: str = ""
+    release: int | None = None
+    """Traces that this release answered or was chosen for."""
+    status: str = ""
+    session: str = ""
+    arm: str = ""
+    model: str = ""
+    live: bool | None = None
+    feedback: Feedback | None = None
+    q: str = ""
+    """Words that input and output together must hold, in any order; case does not matter."""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreView:
+    """One judgement as it is shown."""
+
+    score_id: str
+    span_id: str
+    name: str
+    source: ScoreSource
+    time: datetime
+    number: float | None
+    label: str
+    text: str
+    correction: str
+    author_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TraceRow:
+    """One trace in a list: its root span without payloads. `input` and `output` are the first few hundred characters."""
+
+    trace_id: str
+    span_id: str
+    name: str
+    kind: str
+    start: datetime
+    duration_ms: float
+    first_token_ms: float | None
+    status: str
+    status_code: int
+    error_type: str
+    endpoint: str
+    release: int
+    requested_release: int
+    arm: str
+    provider: str
+    model: str
+    prompt: str
+    """name@version, or nothing."""
+    input_tokens: int
+    output_tokens: int
+    cost_micros: int
+    session_id: str
+    subject_id: str
+    streamed: bool
+    live: bool
+    input: str
+    output: str
+    scores: list[ScoreView] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class SpanNode:
+    """One span of a trace's tree. Nodes come in reading order: a node's children follow it, one `depth` deeper."""
+
+    span: dict[str, Any]
+    """noria.core.records.Span as JSON."""
+    depth: int
+    offset_ms: float
+    """Start, after the start of the trace."""
+    duration_ms: float
+    first_token_ms: float | None
+    children: int
+    orphan: bool = False
+    """It names a parent that has not arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One trace: its tree and every judgement of it."""
+
+    trace_id: str
+    start: datetime
+    duration_ms: float
+    spans: list[SpanNode]
+    scores: list[ScoreView]
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Live requests of one release in one arm, in one minute (`time`) or since a moment."""
+
+    time: datetime
+    endpoint: str
+    release: int
+    """The release that the rollout chose."""
+    arm: str
+    requests: int
+    errors: int
+    fallbacks: int
+    """Requests that another release answered after this one failed."""
+    input_tokens: int
+    output_tokens: int
+    cost_micros: int
+    p50_ms: float
+    p95_ms: float
+    feedback_mean: float | None
+    """Mean of the numbers that users gave; None when nobody gave one."""
+    feedback_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackRow:
+    """An answer that somebody judged, as a dataset is made of it."""
+
+    trace_id: str
+    span_id: str
+    endpoint: str
+    release: int
+    time: datetime
+    session_id: str
+    subject_id: str
+    input_messages: list[Message]
+    output_messages: list[Message]
+    scores: list[ScoreView]
+
+    @property
+    def correction(self) -> str:
+        """The last answer that somebody said should have been given, or nothing."""
+        given = [score for score in self.scores if score.correction]
+        return max(given, key=lambda score: score.time).correction if given else ""

@@ -1,0 +1,164 @@
+"""The tables of spans and scores, in ClickHouse's dialect, and how a record becomes a row of each.
+
+`spans` is wide and ordered by trace: one trace is one read. `traces` holds one narrow row for each root span, ordered by time:
+lists, search and live figures read nothing else. `scores` keeps the last of several under one key. All are cut by day, so
+that retention drops partitions. Times are integers (nanoseconds since 1970 UTC): no zone can be lost on the way.
+"""
+
+import json
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any, Final
+
+from noria.core.records import Message, Score, Span
+from noria.stores import ports
+
+_BY_DAY: Final = ("spans", "traces")
+PREVIEW: Final = 300
+"""Characters of input and output that a list shows."""
+SEARCHED: Final = 20_000
+"""Characters of a trace's input and output, each, that search looks at."""
+
+_DAY: Final = "PARTITION BY toYYYYMMDD(toDateTime(intDiv({column}, 1000000000), 'UTC'))"
+_LOW: Final = "LowCardinality(String)"
+_BIG: Final = "String CODEC(ZSTD(3))"
+_SPECIAL: Final = {
+    **dict.fromkeys(("project_id", "kind", "status", "error_type", "endpoint", "arm", "provider"), _LOW),
+    **dict.fromkeys(("requested_model", "served_model", "price_version", "prompt_name", "index_version"), _LOW),
+    **dict.fromkeys(("input_messages", "output_messages", "parameters", "attributes", "error_message"), _BIG),
+    **dict.fromkeys(("start_ns", "end_ns", "first_token_ns"), "Int64 CODEC(Delta, ZSTD(1))"),
+    "tags": "Array(String)",
+}
+_OF_TYPE: Final = {int: "Int64", bool: "Bool", str: "String"}
+_JSON: Final = frozenset({"input_messages", "output_messages", "parameters", "attributes"})
+
+SPAN_COLUMNS: Final = tuple(f.name for f in fields(Span))
+TRACE_COLUMNS: Final = (
+    *("project_id", "start_ns", "end_ns", "trace_id", "span_id", "name", "kind", "status", "status_code", "error_type"),
+    *("endpoint", "release", "requested_release", "arm", "provider", "served_model", "prompt_name", "prompt_version"),
+    *("input_tokens", "output_tokens", "cached_tokens", "cost_micros", "first_token_ns", "session_id", "subject_id"),
+    *("key_id", "streamed", "live"),
+)
+"""Columns of `traces` that are a span's own; `preview_input`, `preview_output` and `text` are made from it."""
+SCORE_COLUMNS: Final = tuple(f.name for f in fields(Score))
+
+
+def prepare(spans: ports.Spans) -> None:
+    """Make the tables that are missing."""
+    for statement in _statements():
+        spans.command(statement)
+
+
+def select(columns: Sequence[str], rest: str) -> str:
+    """A SELECT of our own columns; values never come in here, they are bound."""
+    return f"SELECT {', '.join(columns)} {rest}"
+
+
+def drop_old(spans: ports.Spans, before: datetime) -> None:
+    """Drop the days that lie wholly before `before`, and the scores given before it."""
+    old = spans.query(
+        "SELECT DISTINCT table, partition FROM system.parts WHERE active AND database = currentDatabase()"
+        " AND table IN {tables:Array(String)} AND partition < {day:String}",
+        {"tables": list(_BY_DAY), "day": before.strftime("%Y%m%d")},
+    )
+    for part in old:
+        spans.command(f"ALTER TABLE {part['table']} DROP PARTITION {{day:String}}", {"day": part["partition"]})
+    moment = {"time": int(before.timestamp()) * 1_000_000_000}
+    if spans.query("SELECT 1 FROM scores WHERE time_ns < {time:Int64} LIMIT 1", moment):
+        spans.command("DELETE FROM scores WHERE time_ns < {time:Int64}", moment)
+
+
+def span_row(span: Span) -> list[Any]:
+    """A row of `spans`, in the order of SPAN_COLUMNS."""
+    return [_cell(name, getattr(span, name)) for name in SPAN_COLUMNS]
+
+
+def trace_row(span: Span) -> list[Any]:
+    """A row of `traces` for a root span: TRACE_COLUMNS, then previews and text."""
+    said, answered = _text(span.input_messages[-1:]), _text(span.output_messages)
+    everything = f"{_text(span.input_messages)[:SEARCHED]}\n{answered[:SEARCHED]}"
+    own = [_cell(name, getattr(span, name)) for name in TRACE_COLUMNS]
+    return [*own, said[:PREVIEW], answered[:PREVIEW], searchable(everything)]
+
+
+def searchable(text: str) -> str:
+    """`text` as search compares it: small letters, and Korean syllables whole however they were typed."""
+    return unicodedata.normalize("NFC", text).lower()
+
+
+def score_row(score: Score) -> list[Any]:
+    """A row of `scores`, in the order of SCORE_COLUMNS; a score without a key is its own key."""
+    row = {name: getattr(score, name) for name in SCORE_COLUMNS}
+    row["key"] = score.key or score.score_id
+    row["number"] = None if score.number is None else float(score.number)
+    return [row[name] if name == "number" else _cell(name, row[name]) for name in SCORE_COLUMNS]
+
+
+def span_of(row: Mapping[str, Any]) -> Span:
+    """The span in a row of `spans`."""
+    return Span.from_dict({k: json.loads(v) if k in _JSON else v for k, v in row.items()})
+
+
+def score_of(row: Mapping[str, Any]) -> Score:
+    """The score in a row of `scores`."""
+    return Score.from_dict(dict(row))
+
+
+def _statements() -> Iterable[str]:
+    own = ", ".join(_column(name) for name in SPAN_COLUMNS)
+    yield (
+        f"CREATE TABLE IF NOT EXISTS spans ({own}, INDEX session session_id TYPE bloom_filter GRANULARITY 1,"
+        " INDEX subject subject_id TYPE bloom_filter GRANULARITY 1)"
+        f" ENGINE = ReplacingMergeTree {_DAY.format(column='start_ns')} ORDER BY (project_id, trace_id, span_id)"
+    )
+    narrow = ", ".join(_column(name) for name in TRACE_COLUMNS)
+    yield (
+        f"CREATE TABLE IF NOT EXISTS traces ({narrow}, preview_input {_BIG}, preview_output {_BIG}, text {_BIG},"
+        " INDEX trace trace_id TYPE bloom_filter GRANULARITY 1,"
+        " INDEX session session_id TYPE bloom_filter GRANULARITY 1,"
+        " INDEX subject subject_id TYPE bloom_filter GRANULARITY 1,"
+        " INDEX words text TYPE text(tokenizer = ngrams(2)))"
+        f" ENGINE = ReplacingMergeTree {_DAY.format(column='start_ns')} ORDER BY (project_id, start_ns, trace_id)"
+    )
+    kinds = {f.name: "Int64" if f.name == "time_ns" else "String" for f in fields(Score)}
+    kinds |= {"number": "Nullable(Float64)", "project_id": _LOW, "name": _LOW, "source": _LOW, "label": _LOW}
+    columns = ", ".join(f"{name} {kinds[name]}" for name in SCORE_COLUMNS)
+    # Not cut by day: the last score under a key replaces an earlier one of another day.
+    yield (
+        f"CREATE TABLE IF NOT EXISTS scores ({columns}, INDEX time time_ns TYPE minmax GRANULARITY 1)"
+        " ENGINE = ReplacingMergeTree(time_ns) ORDER BY (project_id, trace_id, name, key)"
+    )
+
+
+def _column(name: str) -> str:
+    annotation = Span.__dataclass_fields__[name].type
+    return f"{name} {_SPECIAL.get(name) or _OF_TYPE.get(annotation, 'String')}"  # type: ignore[arg-type]
+
+
+def _cell(name: str, value: Any) -> Any:
+    """`value` as its column takes it: a record of another dialect must not stop the ones beside it."""
+    if name in _JSON:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return max(-(2**63), min(int(value), 2**63 - 1))
+    if isinstance(value, list | tuple):
+        return [str(item) for item in value]
+    return str(value)
+
+
+def _text(messages: Sequence[Message]) -> str:
+    """What people would read in these messages."""
+    return "\n".join(filter(None, (_said(message.get("content"), message) for message in messages)))
+
+
+def _said(content: Any, message: Message) -> str:
+    if isinstance(content, str) and content:
+        return content
+    if isinstance(content, list):
+        return "\n".join(str(part["text"]) for part in content if isinstance(part, dict) and part.get("text"))
+    calls = message.get("tool_calls")
+    return json.dumps(calls, ensure_ascii=False) if calls else ""

@@ -1,0 +1,266 @@
+"""The verbs of tracing: list traces, open one, judge one.
+
+Everything is bound to a project and reads the span store; judging writes to this process's journal, so it is safe when it
+returns and works before the judged span itself has arrived. Figures over time are in noria.tracing.traffic.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from noria.core import clock, ids
+from noria.core.errors import BadInput, NotFound
+from noria.core.records import Score, ScoreSource, Span
+from noria.stores.connect import Stores
+from noria.stores.spans import NoTable
+from noria.tracing import schema
+from noria.tracing.records import ScoreView, SpanNode, Trace, TraceFilter, TraceRow
+from noria.web.paging import Page, cut, decode
+
+_TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
+_SPAN_ID: Final = re.compile(r"[0-9a-f]{16}")
+_NAME: Final = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+_LONGEST: Final = {"label": 200, "text": 10_000, "correction": 100_000, "key": 200}
+_MOST_SPANS: Final = 50_000
+_LIST: Final = (*schema.TRACE_COLUMNS, "preview_input", "preview_output")
+_IS_FEEDBACK: Final = (
+    "trace_id IN (SELECT trace_id FROM scores WHERE project_id = {project:String} AND source IN ('user', 'person'))"
+)
+
+
+def list_traces(
+    stores: Stores, project_id: str, which: TraceFilter | None = None, *, limit: int = 50, cursor: str | None = None
+) -> Page[TraceRow]:
+    """The newest traces first, each with its scores. Raises Unavailable."""
+    conditions, values = _conditions(which or TraceFilter())
+    if (after := decode(cursor, int, str)) is not None:
+        conditions.append("(start_ns, trace_id) < ({after_start:Int64}, {after_trace:String})")
+        values |= {"after_start": after[0], "after_trace": after[1]}
+    rows = ask(
+        stores,
+        schema.select(
+            _LIST,
+            f"FROM traces WHERE {' AND '.join(['project_id = {project:String}', *conditions])}"
+            " ORDER BY start_ns DESC, trace_id DESC LIMIT 1 BY trace_id LIMIT {limit:UInt32}",
+        ),
+        {**values, "project": project_id, "limit": limit + 1},
+    )
+    scores = scores_of(stores, project_id, [row["trace_id"] for row in rows[:limit]])
+    page = cut(rows, limit, lambda row: (row["start_ns"], row["trace_id"]))
+    return Page([_trace_row(row, scores.get(row["trace_id"], [])) for row in page.items], page.next)
+
+
+def get_trace(stores: Stores, project_id: str, trace_id: str) -> Trace:
+    """One trace as a tree. Spans whose parent has not arrived stand at the top. Raises NotFound, Unavailable."""
+    trace_id = trace_id.lower()
+    found = ask(
+        stores,
+        schema.select(
+            schema.SPAN_COLUMNS,
+            "FROM spans FINAL WHERE project_id = {project:String} AND trace_id = {trace:String}"
+            " ORDER BY start_ns, span_id LIMIT {limit:UInt32}",
+        ),
+        {"project": project_id, "trace": trace_id, "limit": _MOST_SPANS},
+    )
+    if not found:
+        raise NotFound("There is no such trace.", hint="A span is there a second after its answer; older ones expire.")
+    spans = [schema.span_of(row) for row in found]
+    start = min(span.start_ns for span in spans)
+    return Trace(
+        trace_id=trace_id,
+        start=moment(start),
+        duration_ms=_ms(max(span.end_ns for span in spans) - start),
+        spans=list(_tree(spans, start)),
+        scores=scores_of(stores, project_id, [trace_id]).get(trace_id, []),
+    )
+
+
+def give_feedback(
+    stores: Stores,
+    *,
+    project_id: str,
+    author_id: str,
+    source: ScoreSource,
+    trace_id: str,
+    span_id: str = "",
+    name: str = "feedback",
+    value: float | None = None,
+    label: str = "",
+    text: str = "",
+    correction: str = "",
+    key: str = "",
+) -> Score:
+    """Judge a trace; safe on disk when this returns. A second judgement of the same name and `key` replaces the first.
+
+    Raises BadInput, and Unavailable when the disk is full.
+    """
+    trace_id, span_id = trace_id.lower(), span_id.lower()
+    if not _TRACE_ID.fullmatch(trace_id):
+        raise BadInput("trace_id must be 32 hex digits.", hint="It is the answer's header x-noria-trace-id.")
+    if span_id and not _SPAN_ID.fullmatch(span_id):
+        raise BadInput("span_id must be 16 hex digits.")
+    if not _NAME.fullmatch(name):
+        raise BadInput("name must be 1 to 64 small letters, digits, '_', '.' or '-', a letter first.")
+    if value is not None and not (math.isfinite(value) and abs(value) <= 1e9):
+        raise BadInput("value must be a finite number.")
+    if value is None and not (label or text or correction):
+        raise BadInput("The feedback says nothing.", hint="Give a value, a label, a text or a correction.")
+    for field, given in {"label": label, "text": text, "correction": correction, "key": key}.items():
+        if len(given) > _LONGEST[field]:
+            raise BadInput(f"{field} may have at most {_LONGEST[field]:,} characters.")
+    score = Score(
+        score_id=ids.new_id(),
+        project_id=project_id,
+        trace_id=trace_id,
+        span_id=span_id,
+        name=name,
+        source=source,
+        time_ns=clock.now_ns(),
+        number=value,
+        label=label,
+        text=text,
+        correction=correction,
+        author_id=author_id,
+        key=key,
+    )
+    stores.journal.append([{"type": "score", **score.to_dict()}])
+    return score
+
+
+def ask(stores: Stores, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows; a store that is new gets its tables first."""
+    try:
+        return stores.spans.query(sql, parameters)
+    except NoTable:
+        schema.prepare(stores.spans)
+        return stores.spans.query(sql, parameters)
+
+
+def moment(nanoseconds: int) -> datetime:
+    """To the microsecond, without passing through a float."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=rest // 1000)
+
+
+def nanoseconds(time: datetime) -> int:
+    """The inverse of `moment`. A time without a zone is UTC."""
+    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return ((aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)) * 1000
+
+
+def _conditions(which: TraceFilter) -> tuple[list[str], dict[str, Any]]:
+    equal = {
+        "endpoint": which.endpoint,
+        "status": which.status,
+        "session_id": which.session,
+        "arm": which.arm,
+        "served_model": which.model,
+    }
+    conditions = [f"{column} = {{{column}:String}}" for column, value in equal.items() if value]
+    values: dict[str, Any] = {column: value for column, value in equal.items() if value}
+    if which.release is not None:
+        conditions.append("(release = {release:Int64} OR requested_release = {release:Int64})")
+        values["release"] = which.release
+    if which.live is not None:
+        conditions.append("live" if which.live else "NOT live")
+    if which.feedback is not None:
+        conditions.append(_IS_FEEDBACK if which.feedback == "yes" else f"NOT {_IS_FEEDBACK}")
+    if which.since is not None:
+        conditions.append("start_ns >= {since:Int64}")
+        values["since"] = nanoseconds(which.since)
+    if which.until is not None:
+        conditions.append("start_ns < {until:Int64}")
+        values["until"] = nanoseconds(which.until)
+    for number, word in enumerate(schema.searchable(which.q).split()[:10]):
+        conditions.append(f"text LIKE {{word{number}:String}}")
+        values[f"word{number}"] = "%" + re.sub(r"([\\%_])", r"\\\1", word) + "%"
+    return conditions, values
+
+
+def scores_of(stores: Stores, project_id: str, trace_ids: list[str]) -> dict[str, list[ScoreView]]:
+    """Scores by trace, oldest first."""
+    found: dict[str, list[ScoreView]] = {}
+    if not trace_ids:
+        return found
+    rows = ask(
+        stores,
+        schema.select(
+            schema.SCORE_COLUMNS,
+            "FROM scores FINAL WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}"
+            " ORDER BY time_ns, score_id",
+        ),
+        {"project": project_id, "traces": trace_ids},
+    )
+    for score in map(schema.score_of, rows):
+        found.setdefault(score.trace_id, []).append(
+            ScoreView(
+                score_id=score.score_id,
+                span_id=score.span_id,
+                name=score.name,
+                source=score.source,
+                time=moment(score.time_ns),
+                number=score.number,
+                label=score.label,
+                text=score.text,
+                correction=score.correction,
+                author_id=score.author_id,
+            )
+        )
+    return found
+
+
+def _trace_row(row: Mapping[str, Any], scores: list[ScoreView]) -> TraceRow:
+    same = {name: row[name] for name in TraceRow.__dataclass_fields__ if name in row}
+    return TraceRow(
+        **same,
+        start=moment(row["start_ns"]),
+        duration_ms=_ms(row["end_ns"] - row["start_ns"]),
+        first_token_ms=_first_token(row["start_ns"], row["first_token_ns"]),
+        model=row["served_model"],
+        prompt=f"{row['prompt_name']}@{row['prompt_version']}" if row["prompt_name"] else "",
+        input=row["preview_input"],
+        output=row["preview_output"],
+        scores=scores,
+    )
+
+
+def _tree(spans: list[Span], start: int) -> Iterable[SpanNode]:
+    """Depth first, without recursion: a trace may be deeper than Python's stack. Rings of parents are cut open."""
+    known = {span.span_id for span in spans}
+    children: dict[str, list[Span]] = {}
+    tops = []
+    for span in spans:
+        if span.parent_id in known and span.parent_id != span.span_id:
+            children.setdefault(span.parent_id, []).append(span)
+        else:
+            tops.append(span)
+    told: set[str] = set()
+    for first in (*tops, *spans):  # the second time around only for what a ring kept from the tops
+        waiting = [(first, 0)]
+        while waiting:
+            span, depth = waiting.pop()
+            if span.span_id in told:
+                continue
+            told.add(span.span_id)
+            below = children.get(span.span_id, [])
+            waiting.extend((child, depth + 1) for child in reversed(below))
+            yield SpanNode(
+                span=json.loads(json.dumps(span.to_dict(), default=str)),
+                depth=depth,
+                offset_ms=_ms(span.start_ns - start),
+                duration_ms=_ms(span.end_ns - span.start_ns),
+                first_token_ms=_first_token(span.start_ns, span.first_token_ns),
+                children=len(below),
+                orphan=bool(span.parent_id) and depth == 0,
+            )
+
+
+def _ms(nanoseconds: int) -> float:
+    return round(nanoseconds / 1_000_000, 3)
+
+
+def _first_token(start_ns: int, first_ns: int) -> float | None:
+    return _ms(first_ns - start_ns) if first_ns else None

@@ -1,0 +1,134 @@
+"""Carries journals into the span store, each record exactly once, within a second of its writing.
+
+In come the batches of noria.stores.shipping; out go inserts into the three tables, each under the batch's name. A replay after a
+death inserts under the same names, which the store knows. While the store is away everything waits on disk.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from noria.core import clock
+from noria.core.errors import Conflict, NoriaError, Unavailable
+from noria.core.records import Score, Span
+from noria.stores.connect import Stores
+from noria.stores.lock import PidLock
+from noria.stores.shipping import Batch, JournalReader
+from noria.stores.spans import NoTable
+from noria.tracing import schema
+
+logger = logging.getLogger("noria.tracing")
+
+_TURN: Final = 0.1
+_PATIENCE: Final = 1.0
+"""Seconds between tries while the store is away, or while another process carries the journals."""
+_RETENTION: Final = 3600.0
+
+
+class Tailer:
+    """The one carrier of a data folder; a second one waits until the first has ended."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._reader = JournalReader(stores.settings.folder.journal)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._prepared = False
+        self._cleaned_at = 0.0
+
+    def start(self) -> None:
+        """Run in a thread of this process until `stop`."""
+        self._thread = threading.Thread(target=self.run, args=(self._stop,), name="tailer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Carry what is there, then end."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def run(self, stop: threading.Event) -> None:
+        """Carry until `stop` is set."""
+        lock = PidLock(self._stores.settings.folder.journal / "tailer.lock")
+        while True:
+            try:
+                with lock:
+                    self._reader = JournalReader(self._stores.settings.folder.journal)
+                    self._carry(stop)
+                    return
+            except Conflict:
+                if stop.wait(_PATIENCE):
+                    return
+
+    def run_once(self) -> int:
+        """Ship everything that is there; the number of records. Raises Unavailable when the store is away."""
+        if not self._prepared:
+            schema.prepare(self._stores.spans)
+            self._prepared = True
+        shipped = 0
+        for batch in self._reader.batches():
+            self._ship(batch)
+            self._reader.done(batch)
+            shipped += len(batch.records)
+        return shipped
+
+    def _carry(self, stop: threading.Event) -> None:
+        away = False
+        while True:
+            last = stop.is_set()
+            try:
+                self.run_once()
+                self._drop_old()
+                away = False
+            except Unavailable as error:
+                self._prepared = self._prepared and not isinstance(error, NoTable)
+                if not away:
+                    logger.info("Waiting to carry journals: %s", error.message)
+                away = True
+            except Exception as error:  # noqa: BLE001
+                # The ingest boundary: the batch stays and is tried again. The error's text may hold what people wrote.
+                code = getattr(error, "code", "")
+                logger.error("A journal batch could not be stored and is kept: %s %s", type(error).__name__, code)
+                away = True
+            if last:
+                return
+            stop.wait(_PATIENCE / 4 if away else _TURN)
+
+    def _ship(self, batch: Batch) -> None:
+        spans: list[list[Any]] = []
+        traces: list[list[Any]] = []
+        scores: list[list[Any]] = []
+        for number, record in enumerate(batch.records):
+            try:
+                if record.get("type") == "score":
+                    scores.append(schema.score_row(Score.from_dict(record)))
+                else:
+                    span = Span.from_dict(record)
+                    row = schema.span_row(span)
+                    if not span.parent_id:
+                        traces.append(schema.trace_row(span))
+                    spans.append(row)
+            except (TypeError, ValueError, AttributeError, KeyError) as error:
+                self._reader.reject(batch, record)
+                logger.error("Record %d of %s is not one of ours: %s", number, batch.token, type(error).__name__)
+        # Spans first: what a list shows can be opened.
+        self._insert("spans", schema.SPAN_COLUMNS, spans, batch)
+        self._insert("traces", (*schema.TRACE_COLUMNS, "preview_input", "preview_output", "text"), traces, batch)
+        self._insert("scores", schema.SCORE_COLUMNS, scores, batch)
+
+    def _insert(self, table: str, columns: Sequence[str], rows: list[list[Any]], batch: Batch) -> None:
+        if rows:
+            self._stores.spans.insert(table, columns, rows, token=f"{table}/{batch.token}")
+
+    def _drop_old(self) -> None:
+        if time.monotonic() - self._cleaned_at < _RETENTION and self._cleaned_at:
+            return
+        self._cleaned_at = time.monotonic()
+        before = clock.now() - timedelta(days=self._stores.settings.keep_span_days)
+        try:
+            schema.drop_old(self._stores.spans, before)
+        except NoriaError as error:
+            logger.warning("Old spans could not be dropped: %s", error.message)

@@ -1,0 +1,140 @@
+"""Figures over time: requests, errors, tokens, cost, latency and feedback of each release, and the answers that were judged.
+
+A request belongs to the release that the rollout chose, also when another one answered in its place: an arm's failures
+stay with the arm. Traffic that no user caused (live = false) is left out unless asked for.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from noria.core import clock
+from noria.stores.connect import Stores
+from noria.tracing import schema
+from noria.tracing.records import FeedbackRow, Traffic
+from noria.tracing.service import ask, moment, nanoseconds, scores_of
+
+Judged = Literal["correction", "positive"]
+
+_MINUTE: Final = 60_000_000_000
+_CHUNK: Final = 200
+_GOOD: Final = ("good", "positive", "correct", "yes", "up", "thumbs_up", "like")
+_FIGURES: Final = """
+SELECT BUCKET AS bucket, min(start_ns) AS first, t.endpoint AS endpoint,
+    if(requested_release > 0, requested_release, release) AS chosen, t.arm AS arm,
+    count() AS requests, countIf(status = 'error') AS errors,
+    countIf(requested_release > 0 AND release != requested_release AND status != 'error') AS fallbacks,
+    sum(t.input_tokens) AS input_tokens, sum(t.output_tokens) AS output_tokens, sum(t.cost_micros) AS cost_micros,
+    quantilesTDigest(0.5, 0.95)((end_ns - start_ns) / 1e6) AS latencies,
+    sum(given.total) AS feedback_total, sum(given.times) AS feedback_count
+FROM (SELECT COLUMNS FROM traces FINAL WHERE CONDITIONS) AS t
+LEFT JOIN (
+    SELECT trace_id, sum(number) AS total, count(number) AS times FROM scores FINAL
+    WHERE project_id = {project:String} AND source IN ('user', 'person') AND time_ns >= {since:Int64}
+    GROUP BY trace_id
+) AS given ON given.trace_id = t.trace_id
+GROUP BY bucket, endpoint, chosen, arm ORDER BY bucket, endpoint, chosen, arm
+"""
+_READ: Final = (
+    *("trace_id", "start_ns", "end_ns", "endpoint", "release", "requested_release", "arm", "status"),
+    *("input_tokens", "output_tokens", "cost_micros"),
+)
+_PLAIN: Final = ("endpoint", "arm", "requests", "errors", "fallbacks", "input_tokens", "output_tokens", "cost_micros")
+
+
+def traffic(
+    stores: Stores, project_id: str, endpoint: str = "", minutes: int = 60, *, live_only: bool = True
+) -> list[Traffic]:
+    """Figures per minute, release and arm over the last `minutes`; minutes without requests are left out."""
+    since = nanoseconds(clock.now() - timedelta(minutes=minutes)) // _MINUTE * _MINUTE
+    return _figures(
+        stores, project_id, endpoint, since, bucket=f"intDiv(start_ns, {_MINUTE}) * {_MINUTE}", live_only=live_only
+    )
+
+
+def summary(
+    stores: Stores, project_id: str, endpoint: str = "", since: datetime | None = None, *, live_only: bool = True
+) -> list[Traffic]:
+    """Figures per release and arm since `since` (None: all that is kept); `time` is that of the first request."""
+    start = nanoseconds(since) if since is not None else 0
+    return _figures(stores, project_id, endpoint, start, bucket="0", live_only=live_only)
+
+
+def feedback_rows(
+    stores: Stores,
+    project_id: str,
+    endpoint: str,
+    since_ns: int = 0,
+    only_with: Sequence[Judged] = ("correction", "positive"),
+) -> Iterator[FeedbackRow]:
+    """Answers of `endpoint` that somebody corrected or found good (a value above 0, or a label that says so), oldest first."""
+    wanted = {
+        "correction": "correction != ''",
+        "positive": "number > 0 OR lower(label) IN {good:Array(String)}",
+    }
+    judged = ask(
+        stores,
+        schema.select(
+            ("trace_id", "min(time_ns) AS first"),
+            "FROM scores FINAL WHERE project_id = {project:String} AND source IN ('user', 'person')"
+            f" AND time_ns >= {{since:Int64}} AND ({' OR '.join(wanted[kind] for kind in only_with) or '0'})"
+            " GROUP BY trace_id ORDER BY first, trace_id",
+        ),
+        {"project": project_id, "since": since_ns, "good": list(_GOOD)},
+    )
+    for at in range(0, len(judged), _CHUNK):
+        yield from _rows_of(stores, project_id, endpoint, [row["trace_id"] for row in judged[at : at + _CHUNK]])
+
+
+def _rows_of(stores: Stores, project_id: str, endpoint: str, traces: list[str]) -> Iterator[FeedbackRow]:
+    found = ask(
+        stores,
+        schema.select(
+            schema.SPAN_COLUMNS,
+            "FROM spans FINAL WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}"
+            " AND parent_id = '' AND endpoint = {endpoint:String} AND status = 'ok'",
+        ),
+        {"project": project_id, "traces": traces, "endpoint": endpoint},
+    )
+    spans = {span.trace_id: span for span in map(schema.span_of, found)}
+    scores = scores_of(stores, project_id, list(spans))
+    for trace_id in traces:
+        if (span := spans.get(trace_id)) is None:
+            continue
+        yield FeedbackRow(
+            trace_id=trace_id,
+            span_id=span.span_id,
+            endpoint=span.endpoint,
+            release=span.release,
+            time=moment(span.start_ns),
+            session_id=span.session_id,
+            subject_id=span.subject_id,
+            input_messages=span.input_messages,
+            output_messages=span.output_messages,
+            scores=scores.get(trace_id, []),
+        )
+
+
+def _figures(
+    stores: Stores, project_id: str, endpoint: str, since: int, *, bucket: str, live_only: bool
+) -> list[Traffic]:
+    conditions = "project_id = {project:String} AND start_ns >= {since:Int64}"
+    conditions += " AND endpoint = {endpoint:String}" if endpoint else " AND endpoint != ''"
+    conditions += " AND live" if live_only else ""
+    sql = _FIGURES.replace("BUCKET", bucket).replace("COLUMNS", ", ".join(_READ)).replace("CONDITIONS", conditions)
+    rows = ask(stores, sql, {"project": project_id, "since": since, "endpoint": endpoint})
+    return [_traffic(row) for row in rows]
+
+
+def _traffic(row: dict[str, Any]) -> Traffic:
+    p50, p95 = row["latencies"]
+    count = row["feedback_count"]
+    return Traffic(
+        time=moment(row["bucket"] or row["first"]),
+        release=row["chosen"],
+        p50_ms=round(p50, 1),
+        p95_ms=round(p95, 1),
+        feedback_mean=row["feedback_total"] / count if count else None,
+        feedback_count=count,
+        **{name: row[name] for name in _PLAIN},
+    )

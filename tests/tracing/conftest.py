@@ -1,0 +1,101 @@
+"""One real store process for this folder's tests; each test has a project of its own in it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from noria.core import clock, ids
+from noria.core.records import Span
+from noria.core.settings import Settings, load
+from noria.stores.connect import Stores
+from noria.stores.journal import JournalWriter
+from noria.tracing.tailer import Tailer
+from tests.stores.process import StoreProcess
+
+TICK = 1_000_000
+
+
+@pytest.fixture(scope="session")
+def store_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreProcess]:
+    """`noria store` on a folder that all tests share."""
+    process = StoreProcess(load({}, data=tmp_path_factory.mktemp("store") / "data"))
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def stores(settings: Settings, store_process: StoreProcess) -> Iterator[Stores]:
+    """Stores of this test alone, but for the span store: reached as a ClickHouse server would be, by URL."""
+    opened = Stores(replace(settings, spans_url=store_process.dsn()))
+    opened.database.create_all()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def project() -> str:
+    return ids.new_id()
+
+
+class Traffic:
+    """Writes spans to the gateway's journal and carries them."""
+
+    def __init__(self, stores: Stores, project: str) -> None:
+        self.stores = stores
+        self.project = project
+        self.writer = JournalWriter(stores.settings.folder.journal / "gateway")
+        self.tailer = Tailer(stores)
+
+    def span(self, said: str = "hello", answered: str = "hi", **fields: Any) -> Span:
+        """Journal one span and return it."""
+        start = fields.pop("start_ns", clock.now_ns())
+        values: dict[str, Any] = {
+            "trace_id": ids.new_trace_id(),
+            "span_id": ids.new_span_id(),
+            "project_id": self.project,
+            "name": "chat",
+            "kind": "llm",
+            "start_ns": start,
+            "end_ns": start + 20 * TICK,
+            "endpoint": "assistant",
+            "release": 1,
+            "requested_release": 1,
+            "arm": "primary",
+            "input_messages": [{"role": "user", "content": said}],
+            "output_messages": [{"role": "assistant", "content": answered}],
+            "input_tokens": 10,
+            "output_tokens": 5,
+        }
+        span = Span(**{**values, **fields})
+        self.writer.append([{"type": "span", **span.to_dict()}])
+        return span
+
+    def carry(self) -> int:
+        return self.tailer.run_once()
+
+
+@pytest.fixture
+def traffic(stores: Stores, project: str) -> Iterator[Traffic]:
+    made = Traffic(stores, project)
+    yield made
+    made.writer.close()
+
+
+@pytest.fixture
+def python(stores: Stores) -> Callable[..., subprocess.Popen[bytes]]:
+    """Start Python code in a process with this test's settings."""
+
+    def start(code: str, *arguments: str | Path) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, **stores.settings.environment()}
+        return subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, arguments)], env=environment, stdout=subprocess.PIPE
+        )
+
+    return start
