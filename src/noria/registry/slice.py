@@ -2,4 +2,9 @@
 
 from noria.core.slices import Slice
 
-SLICE = Slice(name="registry")
+SLICE = Slice(
+    name="registry",
+    tables="noria.registry.tables",
+    http="noria.registry.http:router",
+    commands=("noria.registry.commands:endpoints", "noria.registry.commands:release"),
+)

@@ -1,0 +1,9 @@
+"""The JSON API of registry: what releases are made of, and releases themselves."""
+
+from fastapi import APIRouter
+
+from noria.registry import http_contents, http_releases
+
+router = APIRouter(prefix="/api")
+router.include_router(http_contents.router)
+router.include_router(http_releases.router)

@@ -1,0 +1,251 @@
+"""The snapshot: built from the records, written for gateways and supervisor whenever the changes counter has moved.
+
+Verbs that change a rollout call `publish` right after their transaction, so it is on disk before they answer; the
+`Publisher` thread of the server sees changes that anybody else made within 0.1 s. One file lock keeps processes from
+writing over each other: whoever comes second finds its version there and leaves it.
+
+Which engines should run: those of everything that serves (primary, canary, and the primary that a rollback returns to), and
+those of the `WARM` candidates that somebody made, evaluated or approved last. Everything else sleeps, so that memory is
+bounded however many drafts there are.
+"""
+
+import fcntl
+import logging
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, or_, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from noria.core import clock
+from noria.core.errors import NoriaError
+from noria.governance.service import gateway_keys
+from noria.registry import engines, models, prompts, snapshot, tables
+from noria.registry.endpoints import Rollout
+from noria.registry.records import ModelVersion, PromptVersion
+from noria.registry.releases import CANDIDATES
+from noria.registry.snapshot import (
+    EndpointEntry,
+    EngineEntry,
+    KeyEntry,
+    ProviderEntry,
+    ReleaseEntry,
+    Snapshot,
+)
+from noria.stores import changes
+from noria.stores.connect import Stores
+from noria.stores.ports import Files
+
+WARM: Final = 3
+"""Candidates whose engines run although they serve nobody."""
+POLL_SECONDS: Final = 0.1
+REFRESH_SECONDS: Final = 10.0
+
+logger = logging.getLogger("noria.registry")
+
+
+def build(stores: Stores) -> Snapshot:
+    """Everything that gateways and supervisor need, of all projects, as the records are now."""
+    with stores.database.read() as connection:
+        # Read first: what changes meanwhile may be in already, and is published again under its own number.
+        version = changes.current(connection)
+        rollouts = {row["endpoint_id"]: Rollout(**_only(row, Rollout)) for row in _rows(connection, tables.rollouts)}
+        releases = _releases(connection, rollouts.values())
+        providers = {row["id"]: _provider(row) for row in _rows(connection, tables.providers)}
+        weights = _Weights(connection, releases, providers)
+        spoken = _prompts(connection, releases)
+        keys = [KeyEntry(**asdict(key)) for key in gateway_keys(connection)]
+        names = list(_rows(connection, tables.endpoints))
+    by_endpoint: dict[str, dict[int, ReleaseEntry]] = {row["id"]: {} for row in names}
+    for row in releases:
+        files = weights.of(row)
+        by_endpoint[row["endpoint_id"]][row["number"]] = _release(row, spoken, files.key if files else "")
+    numbers = {row["id"]: row["number"] for row in releases}
+    endpoints = (_endpoint(row, rollouts[row["id"]], numbers, by_endpoint[row["id"]]) for row in names)
+    return Snapshot(
+        version=version,
+        published_at=clock.now().timestamp(),
+        keys={key.digest: key for key in keys},
+        endpoints={f"{entry.project_id}/{entry.name}": entry for entry in endpoints},
+        providers=providers,
+        engines=_engines(stores.files, _awake(releases, rollouts.values()), weights),
+    )
+
+
+def publish(stores: Stores, *, refresh: bool = False) -> bool:
+    """Write the snapshot if the records have moved on (`refresh`: in any case); says whether it was written."""
+    path = stores.settings.folder.snapshot
+    with _locked(path.with_name("snapshot.lock")):
+        if not refresh:
+            with stores.database.read() as connection:
+                if changes.current(connection) == _published(path):
+                    return False
+        snapshot.write(path, build(stores))
+    return True
+
+
+class Publisher:
+    """The server's thread that keeps the snapshot fresh. Its age tells gateways how long the server has been dead."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Returns when the thread has ended."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        published = -1
+        refreshed_at = 0.0
+        failing = False
+        while not self._stop.is_set():
+            now = clock.now().timestamp()
+            try:
+                with self._stores.database.read() as connection:
+                    version = changes.current(connection)
+                if version != published or now - refreshed_at >= REFRESH_SECONDS:
+                    publish(self._stores, refresh=now - refreshed_at >= REFRESH_SECONDS)
+                    published, refreshed_at = version, now
+                failing = False
+            except (SQLAlchemyError, NoriaError, OSError) as error:
+                if not failing:
+                    logger.error(
+                        "the snapshot could not be published, gateways go on with the last: %s", type(error).__name__
+                    )
+                failing = True
+            self._stop.wait(POLL_SECONDS)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Wait for whoever publishes now."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _published(path: Path) -> int:
+    """The version on disk; -1 when there is none that can be read."""
+    try:
+        found = snapshot.read(path)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return -1
+    return found.version if found else -1
+
+
+def _rows(connection: Connection, table: Any) -> Iterator[Any]:
+    return iter(connection.execute(select(table)).mappings().all())
+
+
+def _only(row: Any, record: Any) -> dict[str, Any]:
+    return {name: row[name] for name in record.__slots__}
+
+
+def _releases(connection: Connection, rollouts: Iterable[Rollout]) -> list[Any]:
+    """Rows of every release that may still be called."""
+    live = sorted({release_id for rollout in rollouts for release_id in rollout.live})
+    table = tables.releases
+    callable_ = or_(table.c.state.not_in(("retired", "rejected")), table.c.id.in_(live))
+    return list(connection.execute(select(table).where(callable_)).mappings())
+
+
+def _awake(releases: Iterable[Any], rollouts: Iterable[Rollout]) -> list[Any]:
+    """The releases whose engines should run (module docstring)."""
+    live = {release_id for rollout in rollouts for release_id in rollout.live}
+    candidates = [row for row in releases if row["state"] in CANDIDATES and row["id"] not in live]
+    newest = sorted(candidates, key=lambda row: (row["touched_at"], row["id"]), reverse=True)[:WARM]
+    return [row for row in releases if row["id"] in live] + newest
+
+
+class _Weights:
+    """The files that local releases need."""
+
+    def __init__(self, connection: Connection, releases: Iterable[Any], providers: dict[str, ProviderEntry]) -> None:
+        local = [row for row in releases if providers[row["provider_id"]].kind == "local"]
+        wanted = {row["model_version_id"] for row in local if row["model_version_id"]}
+        projects = {row["model_version_id"]: row["project_id"] for row in local}
+        self._versions: dict[str, ModelVersion] = {}
+        for version_id in wanted:
+            version = models.get_model_version(connection, projects[version_id], version_id)
+            self._versions[version_id] = version
+            if version.base_version_id:
+                base = models.get_model_version(connection, version.project_id, version.base_version_id)
+                self._versions[base.id] = base
+        self._local = {row["id"] for row in local}
+
+    def of(self, row: Any) -> engines.EngineFiles | None:
+        """What the engine of a release loads; None when the release is not local."""
+        if row["id"] not in self._local or row["model_version_id"] is None:
+            return None
+        version = self._versions[row["model_version_id"]]
+        return engines.files_of(version, self._versions.get(version.base_version_id or ""))
+
+
+def _engines(files: Files, awake: Iterable[Any], weights: _Weights) -> dict[str, EngineEntry]:
+    found: dict[str, EngineEntry] = {}
+    for row in awake:
+        pair = weights.of(row)
+        if pair is None or pair.key in found:
+            continue
+        try:
+            adapter = _path(files, pair.adapter) if pair.adapter else ""
+            found[pair.key] = EngineEntry(pair.key, _path(files, pair.model), adapter)
+        except NoriaError as error:
+            # One release with a lost file must not keep all others from being published.
+            logger.error("engine %s cannot run, a file is missing: %s", pair.key, error.code)
+    return found
+
+
+def _path(files: Files, file: Any) -> str:
+    return str(file.get("path") or files.path(file["sha256"]))
+
+
+def _prompts(connection: Connection, releases: Iterable[Any]) -> dict[str, PromptVersion]:
+    wanted = {row["prompt_version_id"]: row["project_id"] for row in releases if row["prompt_version_id"]}
+    return {
+        version_id: prompts.get_prompt_version(connection, project_id, version_id)
+        for version_id, project_id in wanted.items()
+    }
+
+
+def _provider(row: Any) -> ProviderEntry:
+    return ProviderEntry(**_only(row, ProviderEntry))
+
+
+def _release(row: Any, spoken: dict[str, PromptVersion], engine: str) -> ReleaseEntry:
+    prompt = spoken.get(row["prompt_version_id"] or "")
+    return ReleaseEntry(
+        number=row["number"],
+        provider_id=row["provider_id"],
+        model=row["model"],
+        engine=engine,
+        prompt=prompts.entry_of(prompt) if prompt else None,
+        parameters=row["parameters"],
+        state=row["state"],
+        input_micros=row["input_micros"],
+        output_micros=row["output_micros"],
+        price_version=row["price_version"],
+    )
+
+
+def _endpoint(row: Any, rollout: Rollout, numbers: dict[str, int], releases: dict[int, ReleaseEntry]) -> EndpointEntry:
+    return EndpointEntry(
+        id=row["id"],
+        project_id=row["project_id"],
+        name=row["name"],
+        primary=numbers.get(rollout.primary_id or "", 0),
+        canary=numbers.get(rollout.canary_id or "", 0),
+        canary_share=rollout.canary_share,
+        releases=releases,
+    )

@@ -1,0 +1,225 @@
+"""What registry gives out: providers, prompts, models, endpoints, releases and what was decided about them.
+
+Names beside ids (`endpoint`, `provider`, `prompt`) are there for people; ids bind. None holds a key, sealed or not.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+ProviderKind = Literal["openai", "local"]
+PromptFormat = Literal["chat", "text"]
+ModelKind = Literal["base", "adapter", "merged"]
+ReleaseState = Literal["draft", "evaluated", "approved", "canary", "shadow", "primary", "retired", "rejected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A place that runs models. `key_hint` is what may be shown of its key; empty when it has none."""
+
+    id: str
+    project_id: str
+    name: str
+    kind: str
+    base_url: str
+    key_hint: str
+    input_micros: int
+    """Price of a million input tokens in micro-dollars, for releases that name no price of their own."""
+    output_micros: int
+    created_at: datetime
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PromptVersion:
+    """One immutable version. Format "text" has `template`, format "chat" has `messages`."""
+
+    id: str
+    prompt_id: str
+    prompt: str
+    number: int
+    format: str
+    template: str
+    messages: list[dict[str, str]]
+    note: str
+    author_id: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A named template; `labels` are movable names of version numbers, `latest` is 0 before the first version."""
+
+    id: str
+    project_id: str
+    name: str
+    description: str
+    latest: int
+    labels: dict[str, int]
+    author_id: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """Files with their hashes, what they are based on, and what they were made of.
+
+    A file is {"name", "sha256", "size", "role"}; roles "model_gguf" and "adapter_gguf" are what engines load. A file of the
+    packaged base model also has "path": it lies outside of the file store.
+    """
+
+    id: str
+    project_id: str
+    model_id: str
+    model: str
+    number: int
+    kind: str
+    files: list[dict[str, Any]]
+    base_version_id: str | None
+    base: str
+    """"name:number" of the base version; empty when there is none."""
+    lineage: dict[str, Any]
+    digest: str
+    author_id: str
+    created_at: datetime
+
+    @property
+    def name(self) -> str:
+        """ "calls-lora:1" """
+        return f"{self.model}:{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A named row of versions; `kind` is that of the latest."""
+
+    id: str
+    project_id: str
+    name: str
+    kind: str
+    latest: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The name that an application calls. Numbers of releases are 0 where there is none."""
+
+    id: str
+    project_id: str
+    name: str
+    description: str
+    gate: list[dict[str, Any]]
+    self_approval: bool
+    author_id: str
+    created_at: datetime
+    primary: int = 0
+    canary: int = 0
+    canary_share: float = 0.0
+    shadow: int = 0
+    releases: int = 0
+    """How many there have been."""
+    changed_at: datetime | None = None
+    """When the rollout last changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """An immutable, numbered bundle; only `state` moves. `digest` covers all that can change an answer."""
+
+    id: str
+    project_id: str
+    endpoint_id: str
+    endpoint: str
+    number: int
+    state: str
+    provider_id: str
+    provider: str
+    provider_kind: str
+    model: str
+    model_version_id: str | None
+    model_version: str
+    """"name:number", or empty."""
+    prompt_version_id: str | None
+    prompt: str
+    """"name@number", or empty."""
+    parameters: dict[str, Any]
+    note: str
+    digest: str
+    input_micros: int
+    output_micros: int
+    price_version: str
+    author_id: str
+    author: str
+    created_at: datetime
+    touched_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A person's yes to exactly one digest."""
+
+    id: str
+    release_id: str
+    digest: str
+    person_id: str
+    person: str
+    reason: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """What evaluation found about a release. Each clause: {"clause", "passed": bool | None, "text", …numbers}."""
+
+    id: str
+    release_id: str
+    digest: str
+    passed: bool
+    clauses: list[dict[str, Any]]
+    p_value: float | None
+    evaluation_id: str
+    incumbent_evaluation_id: str
+    incumbent_id: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The figures of one finished evaluation of a release, kept here so that the endpoint's page can show them."""
+
+    release_id: str
+    evaluation_id: str
+    digest: str
+    summary: dict[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutEvent:
+    """One change of what serves an endpoint. `release` is the release that it was about."""
+
+    id: str
+    time: datetime
+    event: str
+    release: int
+    share: float
+    actor_id: str
+    actor: str
+    """Name of the person or key; empty for the command line of the installation itself."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What a walk along the lineage found. `readable` says it in sentences, nearest first."""
+
+    kind: str
+    id: str
+    title: str
+    direction: str
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+    """{"kind", "id", "title", "depth"}, nearest first; the start is not among them."""
+    edges: list[dict[str, Any]] = field(default_factory=list)
+    readable: list[str] = field(default_factory=list)
+    truncated: bool = False
