@@ -100,7 +100,7 @@ class Laboratory:
             "split": "test",
             "limit": None,
             "target": target,
-            "release_id": release,
+            "release_id": "",
             "release_digest": release,
             "options": options,
             "job_id": job.id,

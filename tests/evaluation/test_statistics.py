@@ -149,7 +149,7 @@ def test_randomisation_of_f1_agrees_with_all_swaps() -> None:
     for swaps in range(2 ** len(first)):
         swap = np.array([[swaps >> row & 1] for row in range(len(first))])
         a, b = np.where(swap, second, first).sum(axis=0), np.where(swap, first, second).sum(axis=0)
-        extreme += abs(f1(b) - f1(a)) >= observed - 1e-12
+        extreme += bool(abs(f1(b) - f1(a)) >= observed - 1e-12)
     exact = extreme / 2 ** len(first)
     assert statistics.randomisation(first, second, f1, seed=1) == pytest.approx(exact, abs=0.015)
 

@@ -23,14 +23,17 @@ class CpuClock:
         self._own = time.process_time()
         self._engine: psutil.Process | None = None
         self._engine_seen = 0.0
+        self._engine_seconds()
 
     def seconds(self) -> float:
         """Of both, since this was last called (or the clock was made)."""
         own = time.process_time()
         used, self._own = own - self._own, own
-        return used + (0.0 if self._evaluation.baseline else self._engine_seconds())
+        return used + self._engine_seconds()
 
     def _engine_seconds(self) -> float:
+        if self._evaluation.baseline:
+            return 0.0
         try:
             if self._engine is None or not self._engine.is_running():
                 self._engine = self._find()

@@ -1,7 +1,7 @@
 """Asking for a gate: which evidence to use, and the job that judges it (noria.evaluation.gate_runs).
 
-The newest finished evaluation of exactly this release (by digest) stands for it, and the newest of the endpoint's primary release
-on the same split of the same dataset version for the incumbent, unless the caller names others.
+The newest finished evaluation of exactly this release (by digest) stands for it, and the newest of the endpoint's primary
+release on the same split of the same dataset version for the incumbent, unless the caller names others.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from noria.evaluation import service
 from noria.evaluation.records import Evaluation
 from noria.jobs import service as jobs
 from noria.jobs.records import Job
-from noria.registry import service as registry
+from noria.registry import releases
 from noria.stores.connect import Stores
 
 
@@ -27,7 +27,7 @@ def start(
 ) -> Job:
     """Start the job "evaluation.gate". Raises NotFound, or BadInput when evidence is of another release."""
     args: dict[str, Any] = {"endpoint": endpoint, "number": number}
-    release = registry.get_release(stores, project_id, endpoint, number)
+    release = releases.get_release(stores, project_id, endpoint, number)
     if evaluation is not None:
         one = service.get(stores, project_id, evaluation)
         if one.release_digest != release.digest:
@@ -41,16 +41,29 @@ def start(
     return jobs.start(stores, name="evaluation.gate", args=args, project_id=project_id, actor_id=actor_id)
 
 
-def candidate(stores: Stores, project_id: str, digest: str, evaluation_id: str | None) -> Evaluation | None:
-    """The evaluation that stands for the candidate; None when it has none."""
-    if evaluation_id:
-        return service.get(stores, project_id, evaluation_id)
-    return service.latest_of_release(stores, project_id, digest)
+def choose(
+    stores: Stores,
+    project_id: str,
+    *,
+    candidate_digest: str,
+    primary_digest: str,
+    evaluation: str | None = None,
+    incumbent_evaluation: str | None = None,
+) -> tuple[Evaluation | None, Evaluation | None]:
+    """(the candidate's evaluation, the incumbent's); None where there is none.
 
-
-def incumbent(stores: Stores, found: Evaluation, digest: str, evaluation_id: str | None) -> Evaluation | None:
-    """The evaluation that stands for the primary release, on the same rows as `found`; None when it has none."""
-    if evaluation_id:
-        return service.get(stores, found.project_id, evaluation_id)
-    version_id, split = found.dataset_version_id, found.split
-    return service.latest_of_release(stores, found.project_id, digest, version_id=version_id, split=split)
+    Of several evaluations of the candidate the newest wins for which the incumbent has one on the same data, then the newest.
+    """
+    if evaluation:
+        candidates = [service.get(stores, project_id, evaluation)]
+    else:
+        candidates = service.of_release(stores, project_id, candidate_digest)
+    if incumbent_evaluation:
+        incumbents = [service.get(stores, project_id, incumbent_evaluation)]
+    else:
+        incumbents = service.of_release(stores, project_id, primary_digest) if primary_digest else []
+    for one in candidates:
+        for other in incumbents:
+            if (one.dataset_version_id, one.split) == (other.dataset_version_id, other.split):
+                return one, other
+    return (candidates[0] if candidates else None), None

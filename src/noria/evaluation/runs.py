@@ -23,6 +23,7 @@ from noria.evaluation.rows import Row, Rows
 from noria.evaluation.scorers import Answer, judge
 from noria.governance import service as governance
 from noria.jobs.context import JobContext
+from noria.registry import releases
 
 _WRITE_EVERY = 1.0
 _WRITE_ROWS = 200
@@ -115,6 +116,9 @@ class _Run:
                 actor_id=self.context.actor_id,
             )
             connection.execute(self._change(key_id=row.id))
+            if self.evaluation.release_id:
+                release = releases.get_release_by_id(connection, self.context.project_id, self.evaluation.release_id)
+                releases.touch(connection, release)  # the job may have waited long enough for its engine to sleep
         try:
             yield key
         finally:

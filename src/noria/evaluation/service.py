@@ -22,9 +22,9 @@ from noria.evaluation.records import BASELINES, SEED, Evaluation, Result
 from noria.governance import audit
 from noria.jobs import service as jobs
 from noria.jobs.tables import jobs as job_table
-
-# REGISTRY-IMPORT
-from noria.registry.tables import endpoints, releases
+from noria.registry import releases
+from noria.registry.records import Release
+from noria.stores import changes
 from noria.stores.connect import Stores
 from noria.web import paging
 
@@ -53,9 +53,13 @@ def start(
     version = datasets.resolve(stores, project_id, dataset)
     if not version.splits.get(split):
         raise BadInput(f"{version.name} has no split {split!r}.", hint=f"It has: {', '.join(version.splits)}.")
-    release_id, digest, max_tokens = _check_target(stores, project_id, target, max_tokens)
+    release = _release_of(stores, project_id, target)
+    says_itself = release is None or {"max_tokens", "max_completion_tokens"} & release.parameters.keys()
     evaluation_id = ids.new_id()
     with stores.database.begin() as connection:
+        if release is not None:
+            releases.touch(connection, release)  # so that its engine is started, or kept
+            changes.bump(connection)
         job = jobs.start(
             stores,
             name="evaluation.run",
@@ -72,9 +76,13 @@ def start(
             "split": split,
             "limit": limit,
             "target": target,
-            "release_id": release_id,
-            "release_digest": digest,
-            "options": {"concurrency": concurrency, "max_tokens": max_tokens, "seed": SEED},
+            "release_id": release.id if release else "",
+            "release_digest": release.digest if release else "",
+            "options": {
+                "concurrency": concurrency,
+                "max_tokens": max_tokens or (None if says_itself else MAX_TOKENS),
+                "seed": SEED,
+            },
             "job_id": job.id,
             "key_id": "",
             "cpu_seconds": 0.0,
@@ -87,22 +95,17 @@ def start(
     return get(stores, project_id, evaluation_id)
 
 
-def _check_target(stores: Stores, project_id: str, target: str, max_tokens: int | None) -> tuple[str, str, int | None]:
-    """(release id, release digest, max_tokens); the ids are empty for a baseline."""
+def _release_of(stores: Stores, project_id: str, target: str) -> Release | None:
+    """The release that `target` names; None for a baseline. Raises BadInput, NotFound."""
     kind, _, name = target.partition(":")
     if kind == "baseline":
         if name not in BASELINES:
             raise BadInput(f"There is no baseline {name!r}.", hint=f"One of {', '.join(BASELINES)}.")
-        return "", "", None
+        return None
     endpoint, at, number = target.partition("@")
     if not (at and endpoint and number.isascii() and number.isdecimal()):
         raise BadInput(f"{target[:80]!r} is nothing to evaluate.", hint='Like "assistant@2" or "baseline:nearest".')
-    from noria.registry import service as registry
-
-    release = registry.get_release(stores, project_id, endpoint, int(number))
-    if max_tokens is None and not {"max_tokens", "max_completion_tokens"} & release.parameters.keys():
-        max_tokens = MAX_TOKENS
-    return release.id, release.digest, max_tokens
+    return releases.get_release(stores, project_id, endpoint, int(number))
 
 
 def get(stores: Stores, project_id: str, evaluation_id: str) -> Evaluation:
@@ -145,14 +148,8 @@ def choices(stores: Stores, project_id: str) -> dict[str, list[str]]:
         for dataset in datasets.list_datasets(stores, project_id, limit=50).items
         for version in datasets.versions(stores, project_id, dataset.name)[:5]
     ]
-    query = (
-        select(endpoints.c.name, releases.c.number)
-        .join(endpoints, endpoints.c.id == releases.c.endpoint_id)
-        .where(releases.c.project_id == project_id, releases.c.state.not_in(("retired", "rejected")))
-    )
-    with stores.database.read() as connection:
-        found = connection.execute(query.order_by(releases.c.id.desc()).limit(50)).all()
-    return {"datasets": versions, "releases": [f"{name}@{number}" for name, number in found]}
+    names = [f"{one.endpoint}@{one.number}" for one in releases.newest_releases(stores, project_id)]
+    return {"datasets": versions, "releases": names}
 
 
 def beside(stores: Stores, evaluation: Evaluation, *, most: int = 12) -> list[Evaluation]:
@@ -171,19 +168,13 @@ def beside(stores: Stores, evaluation: Evaluation, *, most: int = 12) -> list[Ev
     return list(newest.values())[:most]
 
 
-def latest_of_release(
-    stores: Stores, project_id: str, release_digest: str, *, version_id: str | None = None, split: str | None = None
-) -> Evaluation | None:
-    """The newest finished evaluation of exactly this release."""
+def of_release(stores: Stores, project_id: str, release_digest: str) -> list[Evaluation]:
+    """The finished evaluations of exactly this release, newest first."""
     table = tables.evaluations
     query = _evaluations(project_id).where(table.c.release_digest == release_digest, table.c.ended_at.is_not(None))
-    if version_id is not None:
-        query = query.where(table.c.dataset_version_id == version_id)
-    if split is not None:
-        query = query.where(table.c.split == split)
     with stores.database.read() as connection:
-        row = connection.execute(query.order_by(table.c.id.desc()).limit(1)).mappings().first()
-    return None if row is None else Evaluation(**row)
+        rows = connection.execute(query.order_by(table.c.id.desc()).limit(100)).mappings()
+        return [Evaluation(**row) for row in rows]
 
 
 def missing_baselines(stores: Stores, evaluation: Evaluation, kinds: Iterable[str]) -> list[str]:
@@ -311,9 +302,19 @@ def cpu_seconds(stores: Stores, evaluation: Evaluation) -> float:
 
 
 def finish(connection: Connection, evaluation: Evaluation, report: dict[str, Any], *, actor_id: str) -> None:
-    """Put the report on the evaluation."""
+    """Put the report on the evaluation, and tell registry that the release has one."""
     change = update(tables.evaluations).where(tables.evaluations.c.id == evaluation.id)
     connection.execute(change.values(report=report, ended_at=clock.now()))
+    if evaluation.release_id:
+        releases.mark_evaluated(
+            connection,
+            project_id=evaluation.project_id,
+            release_id=evaluation.release_id,
+            digest=evaluation.release_digest,
+            evaluation_id=evaluation.id,
+            report=report,
+            actor_id=actor_id,
+        )
     main = report["metrics"][report["main_metric"]]
     details = {"target": evaluation.target, "metric": report["main_metric"], "value": main["value"], "n": report["n"]}
     project_id = evaluation.project_id

@@ -173,7 +173,7 @@ def needed_n(difference: Interval, n: int, *, alpha: float = 0.05, power: float 
 
 
 def _two_digits(count: int) -> int:
-    unit = 10 ** max(0, len(str(count)) - 2)
+    unit: int = 10 ** max(0, len(str(count)) - 2)
     return math.ceil(count / unit) * unit
 
 
