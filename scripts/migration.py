@@ -36,6 +36,8 @@ def main() -> None:
         database.close()
     if made is None or isinstance(made, list):
         sys.exit("Alembic made no migration.")
+    path = Path(made.path)
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if "# ###" not in line))
     for ruff in (("check", "--fix", "--quiet"), ("format", "--quiet")):
         subprocess.run([sys.executable, "-m", "ruff", *ruff, made.path], check=True)
     sys.stdout.write(f"{made.path}\n")

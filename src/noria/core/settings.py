@@ -97,8 +97,10 @@ def load(env: Mapping[str, str] = os.environ, **options: Any) -> Settings:
 def _file_values(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
+    except PermissionError as error:
+        raise BadInput(f"{path} may not be read.", hint="Run Noria as the owner of the data folder.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path.name} cannot be read: {error}", hint="Correct the file or remove it.") from error
 

@@ -1,4 +1,5 @@
-"""${message}."""
+"""${message.capitalize()}."""
+# ruff: noqa: PLR0915 - one statement a table, index and column
 
 import sqlalchemy as sa
 from alembic import op
