@@ -42,6 +42,7 @@ def create(
     app.state.stores = stores
     app.state.authenticate = authenticate
     app.state.pages = templates.Pages(slices)
+    app.state.slices = tuple(slices)
     app.add_middleware(Boundary, max_body_mb=stores.settings.max_body_mb, max_upload_mb=stores.settings.max_upload_mb)
     problems.install(app)
     app.include_router(_kit)
