@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
 from noria.app.demo.api import Api
 from noria.app.demo.data import shipped
 from noria.app.demo.installation import Installation, Login
+from noria.core.errors import NoriaError
 from tests.app.conftest import ENDPOINT, Running, serve_first_release, start, stop
 
 ROLES = ("gateway", "server", "store", "worker")
@@ -55,6 +57,7 @@ class Load:
     def __init__(self, running: Running) -> None:
         self.running = running
         self.traces: list[str] = []
+        self.told: list[str] = []
         self.failed = 0
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._ask, args=(i,)) for i in range(4)]
@@ -70,32 +73,39 @@ class Load:
             thread.join()
 
     def _ask(self, number: int) -> None:
-        rows = self.running.source.traffic
+        application, rows = self.running.application, self.running.source.traffic
         turn = number
         while not self._stop.is_set():
-            [reply] = self.running.application.serve([rows[turn % len(rows)]], moved=lambda *_: None, first=turn)
+            row = rows[turn % len(rows)]
+            reply = application.ask(row, f"load-{turn}", stream=turn % 3 == 0)
             turn += 4
             if reply.failed:
                 self.failed += 1
                 self._stop.wait(0.1)
-            else:
-                self.traces.append(reply.trace_id)
+                continue
+            self.traces.append(reply.trace_id)
+            try:
+                application.tell(reply, row)
+                self.told.append(reply.trace_id)
+            except httpx.HTTPError:
+                self.failed += 1
 
 
-def spans_of(api: Api) -> Counter[str]:
-    """How often each trace stands in the list of traces."""
-    return Counter(trace["trace_id"] for trace in api.all("/api/traces", endpoint=ENDPOINT))
+def everything_once(running: Running, traces: list[str], told: list[str]) -> Callable[[], bool]:
+    """Whether each trace has one span and each acknowledged feedback is there, and nothing is there twice."""
 
-
-def everything_once(running: Running, traces: list[str]) -> Callable[[], bool]:
     def check() -> bool:
         try:
-            seen = spans_of(running.admin)
-        except Exception as error:  # noqa: BLE001 - the server may be on its way back; the deadline decides
+            found = running.admin.all("/api/traces", endpoint=ENDPOINT)
+        except NoriaError as error:  # the server may be on its way back; the deadline decides
             print("not yet:", error)
             return False
-        assert max(seen.values(), default=1) == 1, "a span was stored twice"
-        return set(traces) <= set(seen)
+        spans = Counter(trace["trace_id"] for trace in found)
+        scores = Counter(score["score_id"] for trace in found for score in trace["scores"])
+        assert max(spans.values(), default=1) == 1, "a span was stored twice"
+        assert max(scores.values(), default=1) == 1, "a score was stored twice"
+        judged = {trace["trace_id"] for trace in found if trace["scores"]}
+        return set(traces) <= set(spans) and set(told) <= judged
 
     return check
 
@@ -117,7 +127,7 @@ def test_each_process_may_be_killed_under_load_and_nothing_is_lost_or_doubled(ru
             )
             before = len(load.traces)
             eventually("it serves again", 30, lambda before=before: len(load.traces) > before + 10)
-    eventually("every complete answer has its span", 60, everything_once(running, load.traces))
+    eventually("every complete answer has its span", 60, everything_once(running, load.traces, load.told))
 
 
 @pytest.mark.timeout(240)
@@ -143,7 +153,7 @@ def test_the_gateway_serves_while_everything_else_is_dead(running: Running) -> N
     installation.start()
     running.admin.close()
     running.admin = sign_in_again(running.url, running.admin_login)
-    eventually("the spans of the lonely gateway are there, each once", 60, everything_once(running, traces))
+    eventually("the spans of the lonely gateway are there, each once", 60, everything_once(running, traces, []))
 
 
 def sign_in_again(url: str, login: Login) -> Api:

@@ -59,15 +59,19 @@ class Application:
         return finished
 
     def _one(self, row: Row, conversation: str, *, stream: bool) -> Reply:
-        ask = self._stream if stream else self._plain
+        reply = self.ask(row, conversation, stream=stream)
+        if not reply.failed:
+            self.tell(reply, row)
+        return reply
+
+    def ask(self, row: Row, conversation: str, *, stream: bool = False) -> Reply:
+        """What one customer gets; a failure is data."""
         try:
-            text, headers = ask(question(row), conversation)
+            text, headers = (self._stream if stream else self._plain)(question(row), conversation)
         except OpenAIError as error:
             return Reply("", "", "", right=False, failed=f"{type(error).__name__}: {error}")
-        trace_id = headers["x-noria-trace-id"]
-        right = same(text, answer(row))
-        self._tell(trace_id, right=right, correction="" if right else answer(row))
-        return Reply(trace_id, headers.get("x-noria-release", ""), text, right)
+        release = headers.get("x-noria-release", "").rpartition("@")[2]
+        return Reply(headers["x-noria-trace-id"], release, text, same(text, answer(row)))
 
     def _plain(self, messages: list[Any], conversation: str) -> tuple[str, Mapping[str, str]]:
         raw = self.client.chat.completions.with_raw_response.create(
@@ -82,10 +86,11 @@ class Application:
         pieces = [chunk.choices[0].delta.content or "" for chunk in raw.parse() if chunk.choices]
         return "".join(pieces), raw.headers
 
-    def _tell(self, trace_id: str, *, right: bool, correction: str) -> None:
-        body = {"trace_id": trace_id, "name": "helpful", "value": 1.0 if right else 0.0}
-        if correction:
-            body["correction"] = correction
+    def tell(self, reply: Reply, row: Row) -> None:
+        """Feedback: whether the answer was right, and the right one where it was not. Raises httpx.HTTPError."""
+        body = {"trace_id": reply.trace_id, "name": "helpful", "value": 1.0 if reply.right else 0.0}
+        if not reply.right:
+            body["correction"] = answer(row)
         self._feedback.post("/api/feedback", json=body).raise_for_status()
 
 
