@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -110,23 +111,26 @@ def everything_once(running: Running, traces: list[str], told: list[str]) -> Cal
     return check
 
 
+def more_traffic(load: Load) -> None:
+    """Wait for ten more complete answers."""
+    enough = len(load.traces) + 10
+    eventually("it serves", 30, lambda: len(load.traces) >= enough)
+
+
+def is_back(installation: Installation, role: str, dead: int) -> bool:
+    now = processes(installation)
+    return role in now and now[role].pid != dead
+
+
 @pytest.mark.timeout(240)
 def test_each_process_may_be_killed_under_load_and_nothing_is_lost_or_doubled(running: Running) -> None:
     with Load(running) as load:
         for role in ROLES:
-            before = len(load.traces)
-            eventually("there is traffic", 20, lambda before=before: len(load.traces) > before + 10)
+            more_traffic(load)
             victim = processes(running.installation)[role]
             victim.kill()
-            eventually(
-                f"{role} is back",
-                30,
-                lambda role=role, victim=victim: (
-                    role in (now := processes(running.installation)) and now[role].pid != victim.pid
-                ),
-            )
-            before = len(load.traces)
-            eventually("it serves again", 30, lambda before=before: len(load.traces) > before + 10)
+            eventually(f"{role} is back", 30, partial(is_back, running.installation, role, victim.pid))
+            more_traffic(load)
     eventually("every complete answer has its span", 60, everything_once(running, load.traces, load.told))
 
 

@@ -15,7 +15,7 @@ from noria.app.demo.prompts import TASKS, few_shot, not_worse, short
 from noria.app.demo.screen import Screen
 from noria.app.demo.traffic import Application, Reply, by_release
 from noria.core.errors import NoriaError
-from noria.serving.package import packaged_model
+from noria.serving.package import base_model
 from noria.stores.embedded.files import FolderFiles
 
 ENDPOINT = "assistant"
@@ -59,7 +59,7 @@ class Story:
     def people_and_keys(self) -> None:
         """Three people and the key of an application."""
         self.screen.step("People and keys")
-        self.author = self._hire("author@localhost", "Author", "editor")
+        self.author = self._hire("author@localhost", "Author", "reviewer")
         self.reviewer = self._hire("reviewer@localhost", "Reviewer", "reviewer")
         key = self.admin.post("/api/keys", name="demo application", scope="call")["key"]
         self.application = Application(
@@ -284,7 +284,7 @@ class Story:
         version = self.author.get(f"/api/models/{MODEL}/versions/1")
         adapter = next(files.path(f["sha256"]) for f in version["files"] if f["role"] == "adapter_gguf")
         port = free_port()
-        host = self.installation.start_model_host(packaged_model(settings.folder).path, adapter, port)
+        host = self.installation.start_model_host(base_model(settings.folder), adapter, port)
         self.admin.post("/api/providers", name="second-host", kind="openai", base_url=f"http://127.0.0.1:{port}/v1")
         self.admin.patch(f"/api/endpoints/{ENDPOINT}", gate=not_worse(self.task.gate))
         self._release(
@@ -314,7 +314,7 @@ class Story:
         seen = -1
         while time.monotonic() < deadline:
             traces = self.author.all("/api/traces", endpoint=ENDPOINT)
-            fell = sum(t.get("requested_release") == 3 and t.get("release") != 3 for t in traces)
+            fell: int = sum(t.get("requested_release") == 3 and t.get("release") != 3 for t in traces)
             if len(traces) >= self.served and fell == seen:
                 return fell
             seen = fell
