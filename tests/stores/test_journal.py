@@ -54,11 +54,11 @@ def test_a_record_larger_than_a_segment_fits_and_the_next_one_goes_on(tmp_path: 
     assert [str(r["text"])[0] for r in read_all(tmp_path)] == ["x", "y"]
 
 
-def test_half_a_character_does_not_lose_the_record(tmp_path: Path) -> None:
+def test_half_a_character_or_an_odd_number_does_not_lose_the_record(tmp_path: Path) -> None:
     writer = JournalWriter(tmp_path)
-    writer.append([{"text": "broken \ud83d emoji", "n": 1}])
+    writer.append([{"text": "broken \ud83d emoji", "n": 1, "big": 2**70, "odd": {1: float("inf"), "s": {2}}}])
     writer.close()
-    assert read_all(tmp_path) == [{"text": "broken ? emoji", "n": 1}]
+    assert read_all(tmp_path) == [{"text": "broken ? emoji", "n": 1, "big": str(2**70), "odd": {"1": None, "s": "{2}"}}]
 
 
 def test_everything_that_append_took_survives_kill_9(tmp_path: Path) -> None:

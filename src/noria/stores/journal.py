@@ -11,7 +11,6 @@ Layout: `<journal>/<writer>/<time>-<pid>.seg` and, beside the segments, `shipped
 import contextlib
 import errno
 import fcntl
-import json
 import logging
 import os
 import struct
@@ -177,10 +176,22 @@ def frame(records: list[Mapping[str, Any]]) -> bytes:
     try:
         payload = orjson.dumps(records)
     except TypeError:  # half a character or a number past 64 bits: keep the record, with the odd spot replaced
-        payload = json.dumps(records, ensure_ascii=False, default=str).encode("utf-8", "replace")
+        payload = orjson.dumps(_storable(records))
     if len(payload) > _MOST:
         raise TooLarge(f"One append of {len(payload):,} bytes is more than the journal takes.")
     return _FRAME.pack(_MARK, len(payload), zlib.crc32(payload)) + payload
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(_storable(key)): _storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(item) for item in value]
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int) and -(2**63) <= value < 2**64:
+        return value
+    return str(value).encode("utf-8", "replace").decode()
 
 
 def segments(folder: Path) -> list[Path]:

@@ -64,6 +64,10 @@ class JournalReader:
         positions[batch.segment] = {"done": batch.end}
         self._save(batch.writer)
 
+    def forget(self) -> None:
+        """Read the positions from disk again: another reader was at work."""
+        self._positions.clear()
+
     def reject(self, batch: Batch, record: dict[str, Any]) -> None:
         """Keep a record that nobody understands beside the segments, for a person to look at."""
         with (batch.writer / REJECTED).open("ab") as file:

@@ -33,6 +33,7 @@ _SPECIAL: Final = {
 }
 _OF_TYPE: Final = {int: "Int64", bool: "Bool", str: "String"}
 _JSON: Final = frozenset({"input_messages", "output_messages", "parameters", "attributes"})
+_WHOLE: Final = frozenset(f.name for f in (*fields(Span), *fields(Score)) if f.type is int)
 
 SPAN_COLUMNS: Final = tuple(f.name for f in fields(Span))
 TRACE_COLUMNS: Final = (
@@ -143,7 +144,7 @@ def _cell(name: str, value: Any) -> Any:
         return json.dumps(value, ensure_ascii=False, default=str)
     if isinstance(value, bool):
         return value
-    if isinstance(value, int | float):
+    if name in _WHOLE:
         return max(-(2**63), min(int(value), 2**63 - 1))
     if isinstance(value, list | tuple):
         return [str(item) for item in value]

@@ -31,9 +31,9 @@ _RETENTION: Final = 3600.0
 class Tailer:
     """The one carrier of a data folder; a second one waits until the first has ended."""
 
-    def __init__(self, stores: Stores) -> None:
+    def __init__(self, stores: Stores, reader: JournalReader | None = None) -> None:
         self._stores = stores
-        self._reader = JournalReader(stores.settings.folder.journal)
+        self._reader = reader or JournalReader(stores.settings.folder.journal)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._prepared = False
@@ -56,7 +56,7 @@ class Tailer:
         while True:
             try:
                 with lock:
-                    self._reader = JournalReader(self._stores.settings.folder.journal)
+                    self._reader.forget()  # whoever held the lock before has moved the positions
                     self._carry(stop)
                     return
             except Conflict:
