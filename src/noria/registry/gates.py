@@ -125,7 +125,8 @@ def check_result(endpoint: Endpoint, release: Release, result: GateResult | None
     if reason := stale(endpoint, result, primary_id):
         raise Conflict(f"{name} must go through its gate again. {reason}", hint="Run its gate.", code="stale_gate")
     if not result.passed:
-        failed = next((one.get("text", "") for one in result.clauses if one.get("passed") is not True), "")
+        missing = [one for one in result.clauses if one.get("passed") is not True]
+        failed = next((one.get("text", "") for one in missing if one["clause"].get("kind") != "approvals"), "")
         raise Conflict(
             f"{name} did not pass its gate. {failed}".strip(), hint="See its evaluation.", code="gate_failed"
         )

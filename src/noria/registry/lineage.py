@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, String, cast, func, insert, select
+from sqlalchemy import Connection, String, cast, func, insert, select, update
 
 from noria.core.errors import BadInput, NotFound
 from noria.core.slices import Edge, Slice, resolve
@@ -62,15 +62,18 @@ _SENTENCES: Final[dict[tuple[str, str], str]] = {
 
 
 def record(connection: Connection, project_id: str, edges: Iterable[Edge]) -> None:
-    """Write edges; one that is there already stays as it is. Part of the transaction that makes the target."""
+    """Write edges in the transaction that makes their target; one that is there already only gets titles it lacks."""
     table = tables.edges
     for edge in edges:
         row = {"project_id": project_id, **asdict(edge)}
         row["relation"] = edge.relation[:60]
         row["source_title"], row["target_title"] = edge.source_title[:200], edge.target_title[:200]
         here = [table.c[c.name] == row[c.name] for c in table.primary_key]
-        if connection.execute(select(table.c.relation).where(*here)).first() is None:
+        there = connection.execute(select(table.c.source_title, table.c.target_title).where(*here)).mappings().first()
+        if there is None:
             connection.execute(insert(table).values(row))
+        elif better := {name: row[name] for name, title in there.items() if not title and row[name]}:
+            connection.execute(update(table).where(*here).values(better))
 
 
 def hooks(slices: Sequence[Slice]) -> list[Hook]:
@@ -137,16 +140,17 @@ def walk(
 
 def sentence(edge: Edge) -> str:
     """The edge in words: "Release assistant@2 runs model version calls-lora:1."."""
-    source, target = (
-        f"{KINDS.get(kind, kind)} {title or _short(node_id)}"
-        for kind, node_id, title in (
-            (edge.source_kind, edge.source_id, edge.source_title),
-            (edge.target_kind, edge.target_id, edge.target_title),
-        )
-    )
+    source = _called(edge.source_kind, edge.source_title or _short(edge.source_id))
+    target = _called(edge.target_kind, edge.target_title or _short(edge.target_id))
     form = _SENTENCES.get((edge.source_kind, edge.target_kind), f"{{target}}: {edge.relation} {{source}}.")
     words = form.format(source=source, target=target)
     return words[0].upper() + words[1:]
+
+
+def _called(kind: str, title: str) -> str:
+    """ "training run 7" of a run titled "run 7", "release assistant@2" of one titled "assistant@2"."""
+    noun = KINDS.get(kind, kind)
+    return f"{noun} {title.removeprefix(noun.rpartition(' ')[2] + ' ')}"
 
 
 def _short(node_id: str) -> str:
