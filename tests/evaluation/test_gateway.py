@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from noria.core.settings import Settings
-from noria.evaluation import service
+from noria.evaluation import results, service
 from noria.jobs import lifeline
 from noria.registry import endpoints, prompts, providers, publish, releases
 from noria.stores import journal
@@ -122,7 +122,7 @@ def test_a_candidate_is_measured_through_the_gateway(
     assert report["failed"] == 0
     assert gateway.asked[0].body["messages"][0]["content"] == "Answer with a call."
     assert gateway.asked[0].body["max_tokens"] == service.MAX_TOKENS
-    kept = service.all_results(laboratory.stores, started)
+    kept = results.all_results(laboratory.stores, started)
     by_trace = {one["trace_id"]: one for one in spans(laboratory.stores)}
     for one in kept:
         span = by_trace[one.trace_id]

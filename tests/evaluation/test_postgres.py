@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from noria.core.settings import Settings
-from noria.evaluation import service
+from noria.evaluation import results, service
 from noria.governance import service as governance
 from noria.governance.tables import people
 from noria.stores.connect import Stores
@@ -51,11 +51,11 @@ def test_on_postgres(
     assert on_postgres.run(weak)["invalid"] == 20
     assert on_postgres.run(strong)["invalid"] == 0
     stores, project_id = on_postgres.stores, on_postgres.project_id
-    assert service.row_counts(stores, weak) == {"": 20, "wrong": 20, "invalid": 20, "failed": 0}
-    assert len(service.browse(stores, weak, only="invalid", limit=5).items) == 5
+    assert results.row_counts(stores, weak) == {"": 20, "wrong": 20, "invalid": 20, "failed": 0}
+    assert len(results.browse(stores, weak, only="invalid", limit=5).items) == 5
     assert service.compare(stores, project_id, weak.id, strong.id)["verdict"] == "better"
     assert service.compare(stores, project_id, weak.id, strong.id)["n"] == 20
-    assert len(service.differing(stores, weak, strong).items) == 20
+    assert len(results.differing(stores, weak, strong).items) == 20
     assert {one.target for one in service.list_evaluations(stores, project_id).items} == {
         "weak@1",
         "strong@1",

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select
 
 from noria.core.errors import BadInput, Forbidden, NoriaError, Unavailable
-from noria.evaluation import asking, service, tables
+from noria.evaluation import asking, results, service, tables
 from noria.evaluation.records import Evaluation
 from noria.evaluation.rows import Row, detect
 from noria.evaluation.rows import select as select_rows
@@ -37,7 +37,7 @@ def knows(rows: list[Conversation]) -> Callable[[Asked], Said]:
 
 
 def stored(laboratory: Laboratory, evaluation: Evaluation) -> list[dict[str, object]]:
-    return service.browse(laboratory.stores, evaluation, limit=500).items
+    return results.browse(laboratory.stores, evaluation, limit=500).items
 
 
 def test_a_run_asks_every_row_and_reports(laboratory: Laboratory, gateway: StandInGateway, calls: Calls) -> None:
@@ -126,7 +126,7 @@ def test_what_a_provider_does_wrong_is_data(laboratory: Laboratory, gateway: Sta
     assert report["latency"]["n"] == 2
     errors = [one["error"] for one in stored(laboratory, evaluation)]
     assert errors == ["The prompt is too long.", "", *["The answer is not a chat completion."] * 2, ""]
-    found = service.browse(laboratory.stores, evaluation, only="failed").items
+    found = results.browse(laboratory.stores, evaluation, only="failed").items
     assert [one["position"] for one in found] == [0, 2, 3]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from noria.evaluation import gate_requests, gates, service
+from noria.evaluation import gate_requests, gates, results
 from noria.evaluation.gates import Evidence
 from noria.evaluation.records import Evaluation
 from noria.jobs.context import JobContext
@@ -27,13 +27,13 @@ def run(context: JobContext) -> dict[str, Any]:
         evaluation=args.get("evaluation"),
         incumbent_evaluation=args.get("incumbent_evaluation"),
     )
-    results = gates.check(
+    checked = gates.check(
         endpoint.gate, _evidence(stores, candidate), _evidence(stores, incumbent), serving=primary is not None
     )
     document: dict[str, Any] = {
-        "passed": gates.passed(results),
-        "clauses": gates.as_json(results),
-        "p_value": gates.p_value(results),
+        "passed": gates.passed(checked),
+        "clauses": gates.as_json(checked),
+        "p_value": gates.p_value(checked),
         "evaluation_id": candidate.id if candidate else "",
         "incumbent_evaluation_id": incumbent.id if incumbent else "",
     }
@@ -53,4 +53,4 @@ def run(context: JobContext) -> dict[str, Any]:
 def _evidence(stores: Stores, evaluation: Evaluation | None) -> Evidence | None:
     if evaluation is None or evaluation.report is None:
         return None
-    return Evidence(evaluation.report, service.counts(stores, evaluation))
+    return Evidence(evaluation.report, results.counts(stores, evaluation))

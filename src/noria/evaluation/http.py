@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from noria.evaluation import gate_requests, service
+from noria.evaluation import gate_requests, results, service
 from noria.evaluation.records import Evaluation
 from noria.web.auth import Caller, allow
 from noria.web.deps import StoresDep
@@ -79,7 +79,7 @@ def get(evaluation_id: str, stores: StoresDep, caller: Annotated[Caller, allow("
 
 
 @router.get("/evaluations/{evaluation_id}/results")
-def results(
+def browse_results(
     *,
     evaluation_id: str,
     stores: StoresDep,
@@ -90,7 +90,7 @@ def results(
 ) -> dict[str, Any]:
     """Row by row: what was asked, expected and given."""
     evaluation = service.get(stores, caller.project_id, evaluation_id)
-    page = service.browse(stores, evaluation, only=only, limit=limit, cursor=cursor)
+    page = results.browse(stores, evaluation, only=only, limit=limit, cursor=cursor)
     return {"items": page.items, "next": page.next}
 
 

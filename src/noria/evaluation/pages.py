@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from noria.core.errors import BadInput
 from noria.datasets.records import message_text
-from noria.evaluation import canonical, service
+from noria.evaluation import canonical, results, service
 from noria.evaluation.records import BASELINES, METRICS, Evaluation
 from noria.web.auth import Caller, allow
 from noria.web.deps import StoresDep
@@ -83,7 +83,7 @@ def compare_page(
     """Two evaluations on the same rows: which is better, and on which rows they differ."""
     found = service.compare(stores, caller.project_id, a, b)
     first, second = (service.get(stores, caller.project_id, one) for one in (a, b))
-    apart = service.differing(stores, first, second, cursor=cursor)
+    apart = results.differing(stores, first, second, cursor=cursor)
     rows = [
         {**row, "asked": _asked(row), "fields": {s: _fields(row["expected"], row[s]) for s in "ab"}}
         for row in apart.items
@@ -115,7 +115,7 @@ def evaluation_page(
 ) -> Response:
     """The report first, then the rows."""
     evaluation = service.get(stores, caller.project_id, evaluation_id)
-    page = service.browse(stores, evaluation, only=only, limit=25, cursor=cursor)
+    page = results.browse(stores, evaluation, only=only, limit=25, cursor=cursor)
     return render(
         request,
         caller,
@@ -123,7 +123,7 @@ def evaluation_page(
         evaluation=evaluation,
         report=evaluation.report,
         beside=_ordered(evaluation, service.beside(stores, evaluation)) if evaluation.report else [],
-        counts=service.row_counts(stores, evaluation),
+        counts=results.row_counts(stores, evaluation),
         only=only,
         rows=[{**row, "asked": _asked(row), "fields": _fields(row["expected"], row["output"])} for row in page.items],
         next=page.next,

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 
 from noria.datasets import service as datasets
-from noria.evaluation import baselines, report, rows, service, tables
+from noria.evaluation import baselines, report, results, rows, service, tables
 from noria.evaluation.asking import Reply, Target
 from noria.evaluation.cpu import CpuClock
 from noria.evaluation.records import Evaluation, Result
@@ -208,9 +208,9 @@ class _Run:
 
     def _finish(self) -> None:
         self._progress("computing the report")
-        results = service.all_results(self.stores, self.evaluation)
+        found = results.all_results(self.stores, self.evaluation)
         cpu_seconds = service.cpu_seconds(self.stores, self.evaluation)
-        document = report.build(self.evaluation, self.rows.task, results, cpu_seconds=cpu_seconds)
+        document = report.build(self.evaluation, self.rows.task, found, cpu_seconds=cpu_seconds)
         with self.stores.database.begin() as connection:
             service.finish(connection, self.evaluation, document, actor_id=self.context.actor_id)
         if not self.evaluation.baseline:

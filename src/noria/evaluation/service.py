@@ -17,8 +17,8 @@ from sqlalchemy.exc import IntegrityError
 from noria.core import clock, ids
 from noria.core.errors import BadInput, Conflict, NotFound, Unavailable
 from noria.datasets import service as datasets
-from noria.evaluation import tables
-from noria.evaluation.records import BASELINES, SEED, Evaluation, Result
+from noria.evaluation import results, tables
+from noria.evaluation.records import BASELINES, SEED, Evaluation
 from noria.governance import audit
 from noria.jobs import service as jobs
 from noria.jobs.tables import jobs as job_table
@@ -54,7 +54,6 @@ def start(
     if not version.splits.get(split):
         raise BadInput(f"{version.name} has no split {split!r}.", hint=f"It has: {', '.join(version.splits)}.")
     release = _release_of(stores, project_id, target)
-    says_itself = release is None or {"max_tokens", "max_completion_tokens"} & release.parameters.keys()
     evaluation_id = ids.new_id()
     with stores.database.begin() as connection:
         if release is not None:
@@ -78,11 +77,7 @@ def start(
             "target": target,
             "release_id": release.id if release else "",
             "release_digest": release.digest if release else "",
-            "options": {
-                "concurrency": concurrency,
-                "max_tokens": max_tokens or (None if says_itself else MAX_TOKENS),
-                "seed": SEED,
-            },
+            "options": _options(release, concurrency, max_tokens),
             "job_id": job.id,
             "key_id": "",
             "cpu_seconds": 0.0,
@@ -93,6 +88,16 @@ def start(
         details = {"target": target, "dataset": version.name, "split": split}
         _audit(connection, evaluation_id, "evaluation.start", project_id=project_id, actor_id=actor_id, details=details)
     return get(stores, project_id, evaluation_id)
+
+
+def _options(release: Release | None, concurrency: int, max_tokens: int | None) -> dict[str, Any]:
+    """How the target is asked; `max_tokens` None: as the release says."""
+    says_itself = release is None or {"max_tokens", "max_completion_tokens"} & release.parameters.keys()
+    return {
+        "concurrency": concurrency,
+        "max_tokens": max_tokens or (None if says_itself else MAX_TOKENS),
+        "seed": SEED,
+    }
 
 
 def _release_of(stores: Stores, project_id: str, target: str) -> Release | None:
@@ -194,106 +199,6 @@ def missing_baselines(stores: Stores, evaluation: Evaluation, kinds: Iterable[st
     return [kind for kind in kinds if f"baseline:{kind}" not in there]
 
 
-def browse(
-    stores: Stores,
-    evaluation: Evaluation,
-    *,
-    only: str = "",
-    limit: int = 50,
-    cursor: str | None = None,
-) -> paging.Page[dict[str, Any]]:
-    """Results in the order of the dataset, each with what was asked and expected; `only` "wrong", "invalid" or "failed"."""
-    table = tables.results
-    query = select(*_result_columns()).where(table.c.evaluation_id == evaluation.id)
-    if only == "wrong":
-        query = query.where(table.c.correct.is_(False))
-    elif only == "invalid":
-        query = query.where(table.c.valid.is_(False))
-    elif only == "failed":
-        query = query.where(table.c.error != "")
-    elif only:
-        raise BadInput(f"Rows cannot be filtered by {only[:40]!r}.", hint="One of wrong, invalid, failed.")
-    if after := paging.decode(cursor, int):
-        query = query.where(table.c.position > after[0])
-    with stores.database.read() as connection:
-        rows = connection.execute(query.order_by(table.c.position).limit(limit + 1)).mappings().all()
-    page = paging.cut([Result(**row) for row in rows], limit, lambda one: [one.position])
-    return paging.Page(with_examples(stores, evaluation, page.items), page.next)
-
-
-def with_examples(stores: Stores, evaluation: Evaluation, found: list[Result]) -> list[dict[str, Any]]:
-    """Results as JSON, with `input` (messages) and `expected` from the dataset version."""
-    from noria.datasets import parquet
-
-    version = datasets.get_version(stores, evaluation.project_id, evaluation.dataset_version_id)
-    examples = parquet.at(datasets.part_paths(stores, version), [one.position for one in found])
-    return [
-        {name: getattr(one, name) for name in Result.__slots__}
-        | {"input": examples[one.position].input, "expected": examples[one.position].target}
-        for one in found
-    ]
-
-
-def row_counts(stores: Stores, evaluation: Evaluation) -> dict[str, int]:
-    """How many rows each filter of `browse` lets through; "" is all."""
-    table = tables.results
-    columns = {
-        "": func.count(),
-        "wrong": func.count().filter(table.c.correct.is_(False)),
-        "invalid": func.count().filter(table.c.valid.is_(False)),
-        "failed": func.count().filter(table.c.error != ""),
-    }
-    query = select(*columns.values()).where(table.c.evaluation_id == evaluation.id)
-    with stores.database.read() as connection:
-        return dict(zip(columns, connection.execute(query).one(), strict=True))
-
-
-def differing(
-    stores: Stores, a: Evaluation, b: Evaluation, *, limit: int = 25, cursor: str | None = None
-) -> paging.Page[dict[str, Any]]:
-    """Rows that exactly one of two got right, with both answers as `a` and `b`."""
-    first, second = tables.results.alias("first"), tables.results.alias("second")
-    columns = [first.c[name] for name in Result.__slots__]
-    query = (
-        select(*columns, second.c.output.label("other"), second.c.error.label("other_error"))
-        .join(second, (second.c.row_id == first.c.row_id) & (second.c.evaluation_id == b.id))
-        .where(first.c.evaluation_id == a.id, first.c.correct != second.c.correct)
-    )
-    if after := paging.decode(cursor, int):
-        query = query.where(first.c.position > after[0])
-    with stores.database.read() as connection:
-        rows = connection.execute(query.order_by(first.c.position).limit(limit + 1)).mappings().all()
-    page = paging.cut([dict(row) for row in rows], limit, lambda row: [row["position"]])
-    results = [Result(**{name: row[name] for name in Result.__slots__}) for row in page.items]
-    told = with_examples(stores, a, results)
-    joined = [
-        {
-            **one,
-            "a": row["output"] or row["error"],
-            "b": row["other"] or row["other_error"],
-            "gained": not row["correct"],
-        }
-        for one, row in zip(told, page.items, strict=True)
-    ]
-    return paging.Page(joined, page.next)
-
-
-def all_results(stores: Stores, evaluation: Evaluation) -> list[Result]:
-    """Every result, in the order of the dataset."""
-    table = tables.results
-    query = select(*_result_columns()).where(table.c.evaluation_id == evaluation.id).order_by(table.c.position)
-    with stores.database.read() as connection:
-        return [Result(**row) for row in connection.execute(query).mappings()]
-
-
-def counts(stores: Stores, evaluation: Evaluation) -> dict[str, dict[str, float]]:
-    """The counts of every row, by row id."""
-    table = tables.results
-    query = select(table.c.row_id, table.c.scores).where(table.c.evaluation_id == evaluation.id)
-    with stores.database.read() as connection:
-        return {row.row_id: row.scores for row in connection.execute(query)}
-
-
 def cpu_seconds(stores: Stores, evaluation: Evaluation) -> float:
     """CPU time so far, over all executions of its job."""
     query = select(tables.evaluations.c.cpu_seconds).where(tables.evaluations.c.id == evaluation.id)
@@ -342,7 +247,7 @@ def compare(stores: Stores, project_id: str, a_id: str, b_id: str, *, metric: st
     with stores.database.read() as connection:
         known = connection.execute(select(tables.comparisons.c.result).where(here)).scalar()
     if known is None:
-        known = _compute(a, counts(stores, a), counts(stores, b))
+        known = _compute(a, results.counts(stores, a), results.counts(stores, b))
         row = {"a_id": a.id, "b_id": b.id, "project_id": project_id, "result": known}
         # Somebody else may have computed the same meanwhile.
         with suppress(IntegrityError), stores.database.begin() as connection:
@@ -393,10 +298,6 @@ def _evaluations(project_id: str) -> Select[Any]:
         .select_from(_with_job())
         .where(tables.evaluations.c.project_id == project_id)
     )
-
-
-def _result_columns() -> list[Any]:
-    return [tables.results.c[name] for name in Result.__slots__]
 
 
 def _audit(connection: Connection, evaluation_id: str, verb: str, **values: Any) -> None:
