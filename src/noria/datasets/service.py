@@ -125,6 +125,13 @@ def resolve(stores: Stores, project_id: str, reference: str) -> DatasetVersion:
     return find_version(stores, project_id, name, int(number) if colon else None)
 
 
+def all_versions(stores: Stores, project_id: str) -> list[DatasetVersion]:
+    """Every version of every dataset, newest first."""
+    with stores.database.read() as connection:
+        rows = connection.execute(_versions(project_id).order_by(tables.versions.c.id.desc())).mappings().all()
+    return [DatasetVersion(**row) for row in rows]
+
+
 def version_of_job(stores: Stores, project_id: str, job_id: str) -> DatasetVersion | None:
     """What this job wrote in an earlier attempt, if anything."""
     return _one(stores, _versions(project_id).where(tables.versions.c.job_id == job_id)) if job_id else None
@@ -220,15 +227,26 @@ def browse(
 
 def get_row(stores: Stores, version: DatasetVersion, row_id: str) -> Example:
     """One row by its id. Raises NotFound."""
-    from noria.datasets import parquet
-
-    paths = part_paths(stores, version)
-    position = parquet.find(paths, row_id)
+    position = find_row(stores, version, row_id)
     if position is None:
         raise NotFound(
             f"{version.name} has no row {row_id[:64]!r}.", hint="Another version may have it; see its lineage."
         )
-    return parquet.at(paths, [position])[position]
+    return row_at(stores, version, position)
+
+
+def find_row(stores: Stores, version: DatasetVersion, row_id: str) -> int | None:
+    """The position of a row in a version, None when it is not there. Reads only the column of ids."""
+    from noria.datasets import parquet
+
+    return parquet.find(part_paths(stores, version), row_id)
+
+
+def row_at(stores: Stores, version: DatasetVersion, position: int) -> Example:
+    """The row at a position of a version."""
+    from noria.datasets import parquet
+
+    return parquet.at(part_paths(stores, version), [position])[position]
 
 
 def part_paths(stores: Stores, version: DatasetVersion) -> list[Path]:

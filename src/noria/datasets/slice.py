@@ -5,5 +5,12 @@ from noria.core.slices import Slice
 SLICE = Slice(
     name="datasets",
     tables="noria.datasets.tables",
-    jobs={"datasets.import": "noria.datasets.jobs:import_files"},
+    http="noria.datasets.http:router",
+    jobs={
+        "datasets.import": "noria.datasets.jobs:import_files",
+        "datasets.clean": "noria.datasets.jobs:clean",
+        "datasets.merge": "noria.datasets.jobs:merge",
+    },
+    commands=("noria.datasets.commands:datasets",),
+    lineage="noria.datasets.lineage:edges",
 )
