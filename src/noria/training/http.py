@@ -6,8 +6,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from noria.jobs import service as jobs
-from noria.stores.connect import Stores
 from noria.training import service
 from noria.training.records import TrainingRun
 from noria.web.auth import Caller, allow
@@ -31,10 +29,8 @@ class NewRun(BaseModel):
     parameters: dict[str, Any] = Field(default_factory=dict, description="Parameters of the recipe")
 
 
-def as_json(stores: Stores, run: TrainingRun) -> dict[str, Any]:
-    """A run with its job's state."""
-    job = jobs.get(stores, run.project_id, run.job_id)
-    return asdict(run) | {"job": run.job_id, "state": job.state, "error": job.error}
+def as_json(run: TrainingRun) -> dict[str, Any]:
+    return asdict(run) | {"job": run.job_id}
 
 
 @router.post("")
@@ -54,10 +50,10 @@ def list_training(
 ) -> dict[str, Any]:
     """Training runs, newest first."""
     page = service.list_runs(stores, caller.project_id, limit=limit, cursor=cursor)
-    return {"items": [as_json(stores, run) for run in page.items], "next": page.next}
+    return {"items": [as_json(run) for run in page.items], "next": page.next}
 
 
 @router.get("/{run_id}")
 def get_training(run_id: str, stores: StoresDep, caller: Annotated[Caller, allow("view")]) -> dict[str, Any]:
     """One training run: inputs, parameters, state and, once it is done, metrics, files and model version."""
-    return as_json(stores, service.get(stores, caller.project_id, run_id))
+    return as_json(service.get(stores, caller.project_id, run_id))

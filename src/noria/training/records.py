@@ -4,10 +4,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from noria.jobs.records import ENDED, JobState
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
-    """One execution of a recipe. Its state, progress and error are those of its job."""
+    """One execution of a recipe. State, progress, error and times are those of its job."""
 
     id: str
     project_id: str
@@ -29,6 +31,13 @@ class TrainingRun:
     """The complete configuration of the recipe."""
     author_id: str
     created_at: datetime
+    state: JobState
+    done: int
+    """Steps that are done, of `total`."""
+    total: int
+    note: str
+    error: dict[str, str] | None
+    started_at: datetime | None
     metrics: dict[str, Any] = field(default_factory=dict)
     """Of a finished run: examples, steps, seconds, cpu_seconds, first_loss, final_loss, tokens, completion_tokens, left_out."""
     files: list[dict[str, Any]] = field(default_factory=list)
@@ -37,3 +46,7 @@ class TrainingRun:
     model_version: str = ""
     """"name:number" of what it registered."""
     ended_at: datetime | None = None
+
+    @property
+    def moving(self) -> bool:
+        return self.state not in ENDED

@@ -7,13 +7,14 @@ itself is a job in its own process (noria.training.jobs), because torch has no p
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Select, insert, select, update
 
 from noria.core import clock, ids
 from noria.core.errors import BadInput, NotFound
 from noria.datasets import service as datasets
 from noria.governance import audit
 from noria.jobs import service as jobs
+from noria.jobs import tables as jobs_table
 from noria.registry import models, prompts
 from noria.registry.naming import check_name
 from noria.registry.records import ModelVersion
@@ -100,7 +101,7 @@ def start(
 
 def get(stores: Stores, project_id: str, run_id: str) -> TrainingRun:
     """Raises NotFound."""
-    query = select(tables.runs).where(tables.runs.c.project_id == project_id, tables.runs.c.id == run_id)
+    query = _runs(project_id).where(tables.runs.c.id == run_id)
     with stores.database.read() as connection:
         row = connection.execute(query).mappings().first()
     if row is None:
@@ -112,7 +113,7 @@ def list_runs(
     stores: Stores, project_id: str, *, limit: int = 50, cursor: str | None = None
 ) -> paging.Page[TrainingRun]:
     """Newest first."""
-    query = select(tables.runs).where(tables.runs.c.project_id == project_id)
+    query = _runs(project_id)
     if after := paging.decode(cursor, str):
         query = query.where(tables.runs.c.id < after[0])
     with stores.database.read() as connection:
@@ -152,10 +153,41 @@ def finish(
             "files": [dict(file) for file in files],
             "model_version_id": version.id,
             "model_version": version.name,
-            "ended_at": clock.now(),
         }
         connection.execute(update(tables.runs).where(tables.runs.c.id == run.id).values(values))
     return version
+
+
+def choices(stores: Stores, project_id: str) -> dict[str, list[str]]:
+    """What a form to start a run may offer, newest first."""
+    versions = [
+        version.name
+        for dataset in datasets.list_datasets(stores, project_id, limit=50).items
+        for version in datasets.versions(stores, project_id, dataset.name)[:5]
+        if version.splits.get("train")
+    ]
+    texts = [
+        f"{version.prompt}@{version.number}"
+        for prompt in prompts.list_prompts(stores, project_id, limit=50).items
+        for version in prompts.prompt_versions(stores, project_id, prompt.name)[:5]
+        if version.format == "text"
+    ]
+    found = models.list_models(stores, project_id, limit=200).items
+    bases = [f"{model.name}:{model.latest}" for model in found if model.kind == "base"]
+    return {
+        "datasets": versions,
+        "prompts": texts,
+        "models": [m.name for m in found if m.kind == "adapter"],
+        "bases": bases,
+    }
+
+
+def _runs(project_id: str) -> Select[Any]:
+    job = jobs_table.jobs
+    own = [tables.runs.c[name] for name in TrainingRun.__dataclass_fields__ if name in tables.runs.c]
+    followed = [job.c[name] for name in ("state", "done", "total", "note", "error", "started_at", "ended_at")]
+    joined = tables.runs.join(job, job.c.id == tables.runs.c.job_id)
+    return select(*own, *followed).select_from(joined).where(tables.runs.c.project_id == project_id)
 
 
 def _base(connection: Connection, project_id: str, reference: str) -> ModelVersion:

@@ -25,7 +25,6 @@ runs = table(
     Column("files", Json, nullable=False),
     Column("model_version_id", String(36), index=True),
     Column("model_version", String(120), nullable=False),
-    Column("ended_at", UtcTime()),
     subject=None,
     keep_days=None,
 )

@@ -1,0 +1,17 @@
+"""A worker that knows training's jobs, as a process: `python -m tests.training.process`."""
+
+import signal
+
+from noria.core.settings import load
+from noria.jobs import lifeline
+from noria.jobs.worker import Worker
+from noria.stores.connect import Stores
+from noria.training.slice import SLICE
+
+if __name__ == "__main__":
+    lifeline.tie_to_parent()
+    stores = Stores(load())
+    worker = Worker(stores, dict(SLICE.jobs))
+    signal.signal(signal.SIGTERM, lambda *_: worker.stop.set())
+    worker.run()
+    stores.close()
