@@ -1,5 +1,6 @@
 """The wheel, on one screen: every slice's manifest, in the order in which data flows up through them."""
 
+from noria.app.overview import SLICE as OVERVIEW
 from noria.core.slices import Slice
 from noria.datasets.slice import SLICE as DATASETS
 from noria.evaluation.slice import SLICE as EVALUATION
@@ -21,4 +22,5 @@ SLICES: tuple[Slice, ...] = (
     DATASETS,
     EVALUATION,
     TRAINING,
+    OVERVIEW,
 )

@@ -1,5 +1,11 @@
 """What tracing adds to the product."""
 
-from noria.core.slices import Slice
+from noria.core.slices import Nav, Slice
 
-SLICE = Slice(name="tracing", http="noria.tracing.http:router", commands=("noria.tracing.commands:journal",))
+SLICE = Slice(
+    name="tracing",
+    http="noria.tracing.http:router",
+    pages="noria.tracing.pages:router",
+    commands=("noria.tracing.commands:journal",),
+    nav=(Nav("Traces", "/traces", order=10),),
+)
