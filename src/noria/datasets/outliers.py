@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_LEAST_SPREAD = 0.1
-"""Rows that are all equally long must not make one that is a letter longer an outlier."""
+_LEAST_SPREAD = 0.3
+"""Where rows are about equally long, one of twice the length is still nothing unusual."""
 
 
 def length_scores(lengths: Sequence[int]) -> NDArray[np.float64]:
