@@ -16,7 +16,8 @@ from noria.governance.people import add_person
 from noria.governance.records import FirstLogin, GatewayKey, KeyRow
 from noria.governance.sessions import authenticate
 from noria.governance.tables import keys as key_table
-from noria.governance.tables import memberships, projects
+from noria.governance.tables import memberships
+from noria.governance.tables import projects as project_table
 from noria.stores import changes
 from noria.stores.connect import Stores
 
@@ -28,10 +29,10 @@ _FIRST_ADMIN = "admin@localhost"
 def bootstrap(stores: Stores) -> FirstLogin | None:
     """Make the project "default", its admin and a manage key; None when there is a project already."""
     with stores.database.begin() as connection:
-        if connection.execute(select(projects.c.id).limit(1)).first() is not None:
+        if connection.execute(select(project_table.c.id).limit(1)).first() is not None:
             return None
         project_id = ids.new_id()
-        connection.execute(insert(projects).values(id=project_id, name="default", created_at=clock.now()))
+        connection.execute(insert(project_table).values(id=project_id, name="default", created_at=clock.now()))
         person, password = add_person(
             connection, project_id=project_id, email=_FIRST_ADMIN, name="admin", role="admin", actor_id=""
         )
@@ -43,10 +44,15 @@ def bootstrap(stores: Stores) -> FirstLogin | None:
 
 def default_project(connection: Connection) -> str:
     """The id of the first project. Raises NotFound before the first start."""
-    project_id = connection.execute(select(projects.c.id).order_by(projects.c.id).limit(1)).scalar()
+    project_id = connection.execute(select(project_table.c.id).order_by(project_table.c.id).limit(1)).scalar()
     if project_id is None:
         raise NotFound("There is no project yet.", hint="Start Noria once: noria up.")
     return str(project_id)
+
+
+def projects(connection: Connection) -> list[str]:
+    """Ids of all projects, oldest first; empty before the first start."""
+    return list(connection.execute(select(project_table.c.id).order_by(project_table.c.id)).scalars())
 
 
 def mint_key(

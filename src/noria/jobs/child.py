@@ -96,6 +96,7 @@ def main() -> None:
     stores = Stores(core_settings.load())
     reporter = Reporter(stores, job)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request of an evaluation says nothing
     with contextlib.suppress(OSError):
         os.nice(5)  # answering callers comes before background work
     signal.signal(signal.SIGTERM, reporter.on_signal)
