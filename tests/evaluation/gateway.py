@@ -39,8 +39,11 @@ class StandInGateway:
 
     def __init__(self) -> None:
         self.answer: Callable[[Asked], Said] = lambda asked: Said(asked.text)
+        self.wake: Callable[[Asked], Said] = lambda asked: Said(".")
         self.stores: Stores | None = None
         self.asked: list[Asked] = []
+        self.woken: list[Asked] = []
+        """Requests that were no row's."""
         self.most_at_once = 0
         self._now = 0
         self._lock = threading.Lock()
@@ -83,14 +86,14 @@ class StandInGateway:
         self._thread.start()
 
     def _checked(self, asked: Asked, authorization: str) -> Said:
-        self.asked.append(asked)
+        (self.asked if asked.row else self.woken).append(asked)
         if self.stores is not None:
             with self.stores.database.read() as connection:
                 known = {key.digest: key for key in governance.gateway_keys(connection)}
             key = known.get(keys.digest(authorization.removeprefix("Bearer ")))
             if key is None or key.release != asked.model or key.live:
                 return Said("The key is not valid.", 401, code="unauthenticated")
-        return self.answer(asked)
+        return self.answer(asked) if asked.row else self.wake(asked)
 
     def _payload(self, said: Said) -> bytes:
         if said.status != 200:

@@ -61,7 +61,8 @@ def real_gateway(stores: Stores, laboratory: Laboratory) -> Iterator[RealGateway
 @pytest.fixture
 def release(laboratory: Laboratory, gateway: StandInGateway) -> str:
     """A release of a provider that is the stand-in, with a prompt."""
-    gateway.stores = None  # providers know nothing of our keys
+    gateway.stores = None  # providers know nothing of our keys, nor of rows
+    gateway.wake = lambda asked: gateway.answer(asked)
     stores, project_id, actor_id = laboratory.stores, laboratory.project_id, laboratory.actor_id
     url = f"http://127.0.0.1:{gateway.port}/v1"
     providers.add_provider(stores, project_id=project_id, name="p", kind="openai", base_url=url, actor_id=actor_id)
@@ -120,8 +121,8 @@ def test_a_candidate_is_measured_through_the_gateway(
     report = finish(laboratory, started.job_id)["report"]
     assert report["metrics"]["exact_match"]["value"] == 1.0
     assert report["failed"] == 0
-    assert gateway.asked[0].body["messages"][0]["content"] == "Answer with a call."
-    assert gateway.asked[0].body["max_tokens"] == service.MAX_TOKENS
+    assert gateway.woken[1].body["messages"][0]["content"] == "Answer with a call."
+    assert gateway.woken[1].body["max_tokens"] == service.MAX_TOKENS
     kept = results.all_results(laboratory.stores, started)
     by_trace = {one["trace_id"]: one for one in spans(laboratory.stores)}
     for one in kept:
@@ -136,7 +137,7 @@ def test_the_death_of_the_gateway_costs_no_row(
     half = threading.Event()
 
     def answer(asked: Asked) -> Said:
-        if len(gateway.asked) == 20:
+        if len(gateway.woken) == 20:
             half.set()
         return Said(answers[asked.text])
 

@@ -105,9 +105,14 @@ def test_the_key_is_for_this_release_alone_and_ends_with_the_run(
 
 def test_an_engine_that_starts_is_waited_for(laboratory: Laboratory, gateway: StandInGateway, calls: Calls) -> None:
     refusals = iter([Said("The engine loads its model.", 503, code="not_ready", headers={"retry-after": "0.05"})] * 6)
-    gateway.answer = lambda asked: next(refusals, Said("{}"))
+    gateway.wake = lambda asked: next(refusals, Said("."))
+    gateway.answer = lambda asked: Said("{}")
     report = laboratory.run(laboratory.evaluation(laboratory.version("c", test=calls(4))))
     assert report["failed"] == 0
+    assert len(gateway.woken) == 7
+    assert gateway.woken[0].body["max_tokens"] == 1
+    assert report["latency"]["n"] == 4
+    assert report["latency"]["p95_ms"] < 1000
 
 
 def test_what_a_provider_does_wrong_is_data(laboratory: Laboratory, gateway: StandInGateway, calls: Calls) -> None:

@@ -70,11 +70,18 @@ class Target:
     async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
+    async def wake(self, messages: list[Message]) -> None:
+        """Ask for a single token and forget it, so that no row's latency holds the start of an engine. Raises as `ask`."""
+        await self._ask("", {"model": self.model, "messages": messages, "max_tokens": 1})
+
     async def ask(self, row_id: str, messages: list[Message]) -> Reply:
         """Raises Unavailable (no gateway, an engine that does not start) or Forbidden (key or release refused)."""
         body: dict[str, Any] = {"model": self.model, "messages": messages}
         if self.max_tokens is not None:
             body["max_tokens"] = self.max_tokens
+        return await self._ask(row_id, body)
+
+    async def _ask(self, row_id: str, body: dict[str, Any]) -> Reply:
         began, failures = time.monotonic(), 0
         while True:
             pause = _PAUSES[min(failures, len(_PAUSES) - 1)]

@@ -151,24 +151,38 @@ class _Run:
             options["max_tokens"],
             timeout=settings.provider_total_timeout,
         )
-        queue, running = iter(remaining), dict[asyncio.Task[Reply], Row]()
         async with target:
-            try:
-                while True:
-                    for row in islice(queue, options["concurrency"] - len(running)):
-                        running[asyncio.create_task(target.ask(row.row_id, row.messages))] = row
-                    if not running:
-                        return
-                    ended, _ = await asyncio.wait(running, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
-                    for task in ended:
-                        self._keep(running.pop(task), task.result())
-                    if self._due():
-                        await asyncio.to_thread(self._write)
-                    self._progress("answering" if self.done else "waiting for the release to answer")
-            finally:
-                for task in running:
-                    task.cancel()
-                await asyncio.gather(*running, return_exceptions=True)
+            await self._wake(target, remaining[0])
+            await self._ask_all(target, remaining, options["concurrency"])
+
+    async def _wake(self, target: Target, row: Row) -> None:
+        waking = asyncio.create_task(target.wake(row.messages))
+        try:
+            while not waking.done():
+                self._progress("waiting for the release to answer")
+                await asyncio.wait({waking}, timeout=1.0)
+            waking.result()
+        finally:
+            waking.cancel()
+
+    async def _ask_all(self, target: Target, remaining: list[Row], concurrency: int) -> None:
+        queue, running = iter(remaining), dict[asyncio.Task[Reply], Row]()
+        try:
+            while True:
+                for row in islice(queue, concurrency - len(running)):
+                    running[asyncio.create_task(target.ask(row.row_id, row.messages))] = row
+                if not running:
+                    return
+                ended, _ = await asyncio.wait(running, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+                for task in ended:
+                    self._keep(running.pop(task), task.result())
+                if self._due():
+                    await asyncio.to_thread(self._write)
+                self._progress("answering")
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
     def _keep(self, row: Row, reply: Reply) -> None:
         answer = Answer(row.expected, reply.text, not reply.error and reply.finish_reason != "length", self.rows.labels)
