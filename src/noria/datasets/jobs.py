@@ -1,7 +1,7 @@
 """Jobs of datasets. Each runs in a child process of the worker and may be run again after a kill: it then finds its version."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,34 @@ def clean(context: JobContext) -> dict[str, Any]:
     return result(version)
 
 
+def from_feedback(context: JobContext) -> dict[str, Any]:
+    """Args: name, endpoint, base_version_id?, since_ns?. Joins corrected and praised answers to the base version."""
+    from noria.datasets import feedback
+    from noria.tracing.traffic import feedback_rows
+
+    if done := service.version_of_job(context.stores, context.project_id, context.job_id):
+        return result(done)
+    args, stores = context.args, context.stores
+    base_id = args.get("base_version_id") or ""
+    base = service.get_version(stores, context.project_id, base_id) if base_id else None
+    learned = feedback.FeedbackReport()
+    judged = feedback_rows(stores, context.project_id, args["endpoint"], since_ns=args.get("since_ns") or 0)
+    new = list(feedback.rows(judged, learned, context.check))
+    if not new:
+        raise BadInput(
+            f"No answer of the endpoint {args['endpoint']!r} has a correction or good feedback.",
+            hint="Nothing was written. Send feedback with a value or a correction to POST /api/feedback.",
+        )
+    return _join(
+        context,
+        service.read_examples(stores, base) if base else (),
+        new,
+        operation="from_feedback",
+        parent=base,
+        report={"endpoint": args["endpoint"], **asdict(learned)},
+    )
+
+
 def merge(context: JobContext) -> dict[str, Any]:
     """Args: name, version_ids. Joins the rows of the versions, in this order; the first one is the parent."""
     if done := service.version_of_job(context.stores, context.project_id, context.job_id):
@@ -101,24 +129,41 @@ def merge(context: JobContext) -> dict[str, Any]:
     stores = context.stores
     first, *others = [service.get_version(stores, context.project_id, id) for id in context.args["version_ids"]]
     more = [row for version in others for row in service.read_examples(stores, version)]
-    report = MergeReport()
-    summary: dict[str, Any] = {"merged": [version.id for version in (first, *others)]}
+    report: dict[str, Any] = {"merged": [version.id for version in (first, *others)]}
+    base = service.read_examples(stores, first)
+    return _join(context, base, more, operation="merge", parent=first, report=report)
+
+
+def _join(
+    context: JobContext,
+    base: Iterable[Example],
+    new: list[Example],
+    *,
+    operation: str,
+    parent: DatasetVersion | None,
+    report: dict[str, Any],
+) -> dict[str, Any]:
+    counts = MergeReport()
 
     def examples() -> Iterator[Example]:
-        yield from add_rows(service.read_examples(stores, first), more, report)
-        summary.update(asdict(report))
+        for number, example in enumerate(add_rows(base, new, counts), 1):
+            if number % 2_000 == 0:
+                context.progress(number, 0, f"{number:,} rows joined")
+            yield example
+        report.update(asdict(counts))
 
     version = service.write_version(
-        stores,
+        context.stores,
         project_id=context.project_id,
         name=context.args["name"],
         examples=examples(),
-        parent_id=first.id,
-        operation="merge",
-        report=summary,
+        parent_id=parent.id if parent else None,
+        operation=operation,
+        report=report,
         actor_id=context.actor_id,
         job_id=context.job_id,
     )
+    context.progress(version.rows, version.rows, f"{counts.added:,} rows added")
     return result(version)
 
 

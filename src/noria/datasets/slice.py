@@ -9,6 +9,7 @@ SLICE = Slice(
     jobs={
         "datasets.import": "noria.datasets.jobs:import_files",
         "datasets.clean": "noria.datasets.jobs:clean",
+        "datasets.from_feedback": "noria.datasets.jobs:from_feedback",
         "datasets.merge": "noria.datasets.jobs:merge",
     },
     commands=("noria.datasets.commands:datasets",),

@@ -1,0 +1,91 @@
+"""Judged answers in, rows to learn from out: a correction becomes the target, a praised answer stays its own.
+
+A row's id follows from its trace, so that what was learned from an answer can be found from the answer and the other way
+round, and so that a second correction replaces the first. New rows are repaired and masked as in a cleaning.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from noria.core.records import Message
+from noria.datasets.records import Example, message_text, trace_row_id
+from noria.datasets.repair import in_strings, repair
+from noria.governance.privacy.masking import Masker
+from noria.tracing.records import ScoreView
+
+
+class Judged(Protocol):
+    """What tracing tells about an answer that somebody judged (noria.tracing.records.FeedbackRow)."""
+
+    @property
+    def trace_id(self) -> str: ...
+    @property
+    def endpoint(self) -> str: ...
+    @property
+    def release(self) -> int: ...
+    @property
+    def session_id(self) -> str: ...
+    @property
+    def input_messages(self) -> list[Message]: ...
+    @property
+    def output_messages(self) -> list[Message]: ...
+    @property
+    def scores(self) -> list[ScoreView]: ...
+    @property
+    def correction(self) -> str: ...
+
+
+@dataclass(slots=True)
+class FeedbackReport:
+    """What was learned from."""
+
+    corrections: int = 0
+    praised: int = 0
+    passed_over: int = 0
+    """Praised first and found bad later, or without an input or an answer."""
+    masked: dict[str, int] = field(default_factory=dict)
+
+
+def rows(
+    judged: Iterable[Judged], report: FeedbackReport, check: Callable[[], None] = lambda: None
+) -> Iterator[Example]:
+    """One row for each answer that can be learned from, for the split train."""
+    for answer in judged:
+        check()
+        target: Message | None
+        if answer.correction:
+            target, via = {"role": "assistant", "content": answer.correction}, "correction"
+        else:
+            target, via = _praised(answer), "feedback"
+        if target is None or not message_text(target).strip() or not answer.input_messages:
+            report.passed_over += 1
+            continue
+        if via == "correction":
+            report.corrections += 1
+        else:
+            report.praised += 1
+        source = {"trace_id": answer.trace_id, "score_ids": [score.score_id for score in answer.scores], "via": via}
+        meta: dict[str, Any] = {"endpoint": answer.endpoint, "release": answer.release}
+        if answer.session_id:
+            meta["session"] = answer.session_id
+        messages = _tidied([*answer.input_messages, target], report)
+        yield Example(trace_row_id(answer.trace_id), "train", messages, meta, source)
+
+
+def _praised(answer: Judged) -> Message | None:
+    """The answer as it was given, unless the last number that somebody gave it says it was bad."""
+    numbers = [score for score in answer.scores if score.source in {"user", "person"} and score.number is not None]
+    last = max(numbers, key=lambda score: score.time, default=None)
+    if last is not None and last.number is not None and last.number <= 0:
+        return None
+    given = [message for message in answer.output_messages if message.get("role") == "assistant"]
+    return given[-1] if given else None
+
+
+def _tidied(messages: list[Message], report: FeedbackReport) -> list[Message]:
+    masker, skip = Masker(), frozenset({"role", "type"})
+    tidy: list[Message] = in_strings(messages, lambda text: masker.text(repair(text)), skip)
+    for kind, count in masker.counts.items():
+        report.masked[kind] = report.masked.get(kind, 0) + count
+    return tidy
