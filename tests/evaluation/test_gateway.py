@@ -62,7 +62,11 @@ def real_gateway(stores: Stores, laboratory: Laboratory) -> Iterator[RealGateway
 def release(laboratory: Laboratory, gateway: StandInGateway) -> str:
     """A release of a provider that is the stand-in, with a prompt."""
     gateway.stores = None  # providers know nothing of our keys, nor of rows
-    gateway.wake = lambda asked: gateway.answer(asked)
+
+    def wake(asked: Asked) -> Said:
+        return gateway.answer(asked)  # whichever it is by then
+
+    gateway.wake = wake
     stores, project_id, actor_id = laboratory.stores, laboratory.project_id, laboratory.actor_id
     url = f"http://127.0.0.1:{gateway.port}/v1"
     providers.add_provider(stores, project_id=project_id, name="p", kind="openai", base_url=url, actor_id=actor_id)
