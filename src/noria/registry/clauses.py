@@ -24,6 +24,7 @@ METRICS: Final[frozenset[str]] = frozenset(
         "valid",
         "name_accuracy",
         "accuracy",
+        "text_f1",
         "macro_f1",
     }
 )
