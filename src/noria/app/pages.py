@@ -57,25 +57,32 @@ _JOB_PAGES: Final[dict[str, tuple[str, str]]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """One release that serves an endpoint, or has served it within the hour."""
+
+    release: int
+    arm: str
+    share: float
+    """Of new sessions; 0 for one that serves no more."""
+    figures: views.Arm | None
+
+
+@dataclass(frozen=True, slots=True)
 class Serving:
     """One endpoint, what serves it, and its last hour."""
 
     endpoint: Endpoint
-    arms: list[views.Arm]
+    lines: list[Line]
     minutes: list[int]
     """Requests of each of the last 60 minutes."""
 
     @property
     def requests(self) -> int:
-        return sum(arm.figures.requests for arm in self.arms)
+        return sum(line.figures.figures.requests for line in self.lines if line.figures)
 
     @property
     def failed(self) -> int:
-        return sum(arm.figures.errors for arm in self.arms)
-
-    @property
-    def fell_back(self) -> int:
-        return sum(arm.figures.fallbacks for arm in self.arms)
+        return sum(line.figures.figures.errors for line in self.lines if line.figures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +157,26 @@ def _figures(endpoint: Endpoint, sums: Sequence[Traffic], minutes: Sequence[Traf
         back = int((now - row.time).total_seconds() // 60)
         if row.endpoint == endpoint.name and 0 <= back < 60:
             counts[59 - back] += row.requests
-    return Serving(endpoint, views.arms(row for row in sums if row.endpoint == endpoint.name), counts)
+    return Serving(endpoint, _lines(endpoint, views.arms(row for row in sums if row.endpoint == endpoint.name)), counts)
+
+
+def _lines(endpoint: Endpoint, arms: Sequence[views.Arm]) -> list[Line]:
+    """What serves first, then what else answered within the hour."""
+    figures = {(arm.figures.release, arm.figures.arm): arm for arm in arms}
+    lines = []
+    for number, arm, share in (
+        (endpoint.primary, "primary", 1 - endpoint.canary_share),
+        (endpoint.canary, "canary", endpoint.canary_share),
+    ):
+        if number:
+            lines.append(Line(number, arm, share, figures.pop((number, arm), None)))
+    return [*lines, *(Line(number, arm, 0.0, one) for (number, arm), one in figures.items())]
 
 
 def _newest(stores: Stores, project_id: str) -> tuple[list[TraceRow], views.Away | None]:
+    nothing: Page[TraceRow] = Page([])
     page, away = views.reach(
-        lambda: tracing.list_traces(stores, project_id, TraceFilter(live=True), limit=_NEWEST), Page[TraceRow]([])
+        lambda: tracing.list_traces(stores, project_id, TraceFilter(live=True), limit=_NEWEST), nothing
     )
     return page.items, away
 

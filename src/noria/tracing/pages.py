@@ -86,9 +86,9 @@ def list_page(
     cursor: Cursor = None,
 ) -> Response:
     """The newest traces first."""
-    which, nothing = filters.which(), Page[TraceRow]([])
+    which = filters.which()
     page, away = views.reach(
-        lambda: service.list_traces(stores, caller.project_id, which, limit=limit, cursor=cursor), nothing
+        lambda: service.list_traces(stores, caller.project_id, which, limit=limit, cursor=cursor), _nothing()
     )
     return render(
         request,
@@ -118,7 +118,7 @@ def fresh_part(
     since = _time(after) + timedelta(microseconds=1) if after else None
     page, _ = views.reach(
         lambda: service.list_traces(stores, caller.project_id, filters.which(since=since), limit=_COUNTED),
-        Page[TraceRow]([]),
+        _nothing(),
     )
     more = page.next is not None
     return render(request, caller, "tracing/_fresh.html", count=len(page.items), more=more, filters=filters)
@@ -156,7 +156,7 @@ def newest_part(request: Request, stores: StoresDep, caller: Viewer, endpoint: E
         lambda: service.list_traces(
             stores, caller.project_id, TraceFilter(endpoint=endpoint, live=True), limit=_NEWEST
         ),
-        Page[TraceRow]([]),
+        _nothing(),
     )
     return render(request, caller, "tracing/_newest.html", endpoint=endpoint, rows=page.items, away=away)
 
@@ -177,7 +177,7 @@ def trace_page(
         return render(request, caller, "tracing/away.html", away=away, trace_id=trace_id)
     top = views.head(trace)
     chosen = next((node for node in trace.spans if node.span["span_id"] == span), top)
-    asked = views.turns(top.span.get("input_messages", []))
+    asked, answered = _inside(top.span)
     return render(
         request,
         caller,
@@ -186,7 +186,7 @@ def trace_page(
         top=top,
         chosen=chosen,
         asked=asked,
-        answered=views.turns(top.span.get("output_messages", [])),
+        answered=answered,
         title=next((turn.text for turn in reversed(asked) if turn.text), "") or top.span["name"],
         inner=None if chosen is top else _inside(chosen.span),
         bars=views.waterfall(trace),
@@ -226,6 +226,10 @@ def judge(
         key=f"person:{caller.id}",
     )
     return see_other(f"/traces/{trace_id}?judged=1#feedback", "Your judgement is kept. It shows here in a moment.")
+
+
+def _nothing() -> Page[TraceRow]:
+    return Page([])
 
 
 def _time(text: str) -> datetime:

@@ -25,6 +25,8 @@ MOST_SPANS: Final = 500
 """Of one trace on its page."""
 _LONGEST_DIFF: Final = 20_000
 _WORD: Final = re.compile(r"\s+|\w+|[^\w\s]")
+_JSON_WORD: Final = re.compile(r'"(?:\\.|[^"\\])*"|\s+|\w+|[^\w\s]')
+"""As above, but a string is one word: a value is right or wrong as a whole."""
 _MINUTE: Final = timedelta(minutes=1)
 
 
@@ -95,7 +97,8 @@ def difference(given: str, wanted: str) -> list[Edit]:
         return [("same", left)]
     if max(len(left), len(right)) > _LONGEST_DIFF:
         return [("wanted", right)]
-    a, b = _WORD.findall(left), _WORD.findall(right)
+    word = _WORD if _parsed(given) is None or _parsed(wanted) is None else _JSON_WORD
+    a, b = word.findall(left), word.findall(right)
     edits: list[Edit] = []
     for kind, a0, a1, b0, b1 in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
         if kind == "equal":
@@ -133,7 +136,8 @@ def waterfall(trace: Trace) -> list[Bar]:
     for node in trace.spans[:MOST_SPANS]:
         width = max(100 * node.duration_ms / whole, 0.4)
         left = min(100 * node.offset_ms / whole, 100 - width)
-        waited = min(100 * (node.first_token_ms or 0) / whole, width)
+        first = node.first_token_ms if node.span.get("streamed") else None
+        waited = min(100 * (first or 0) / whole, width)
         failed = node.span.get("status") == "error"
         tone = "bad" if failed else "accent" if node.span.get("kind") in {"llm", "embedding"} else "edge"
         bars.append(Bar(node, round(max(left, 0), 2), round(width, 2), round(waited, 2), tone))
