@@ -62,7 +62,7 @@ def release_detail(stores: Stores, project_id: str, endpoint: str, number: int) 
         first=now.primary_id is None and not now.previous,
         blocked="",
     )
-    return replace(detail, blocked=_blocked(detail, now.primary_id, changed=changed))
+    return replace(detail, blocked=_blocked(detail, changed=changed))
 
 
 def _gate_state(into: Endpoint, result: GateResult | None, note: str) -> str:
@@ -75,7 +75,24 @@ def _gate_state(into: Endpoint, result: GateResult | None, note: str) -> str:
     return "passed" if result.passed else "failed"
 
 
-def _blocked(detail: ReleaseDetail, primary_id: str | None, *, changed: bool) -> str:
+_GATE_WORDS = {
+    "missing": "It has not been through its gate.",
+    "stale": "It must go through its gate again.",
+    "failed": "It did not pass its gate.",
+}
+_WAITS = "It waits for an approval by another person than its author."
+BLOCKED = (
+    *_GATE_WORDS.values(),
+    _WAITS,
+    "It is retired.",
+    "It is rejected.",
+    "Its provider has another address now; make a new release.",
+    "Its local engine could not be started.",
+)
+"""All that `blocked` can say, for translation."""
+
+
+def _blocked(detail: ReleaseDetail, *, changed: bool) -> str:
     state = detail.release.state
     if state in {"primary", "canary"}:
         return ""
@@ -85,17 +102,17 @@ def _blocked(detail: ReleaseDetail, primary_id: str | None, *, changed: bool) ->
         return "Its provider has another address now; make a new release."
     if detail.serving == "failed":
         return "Its local engine could not be started."
-    return _unproven(detail, primary_id)
+    return _unproven(detail)
 
 
-def _unproven(detail: ReleaseDetail, primary_id: str | None) -> str:
-    try:
-        if detail.first:
+def _unproven(detail: ReleaseDetail) -> str:
+    if detail.first:
+        try:
             gates.check_without_incumbent(detail.release, detail.gate)
-            return ""
-        gates.check_result(detail.endpoint, detail.release, detail.gate, primary_id)
-    except Conflict as error:
-        return error.message
-    if detail.release.state != "approved" or len(detail.approvals) < detail.approvals_wanted:
-        return "It waits for an approval by another person than its author."
-    return ""
+        except Conflict:
+            return _GATE_WORDS["failed"]
+        return ""
+    if detail.gate_state in _GATE_WORDS:
+        return _GATE_WORDS[detail.gate_state]
+    approved = detail.release.state == "approved" and len(detail.approvals) >= detail.approvals_wanted
+    return "" if approved else _WAITS

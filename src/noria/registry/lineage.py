@@ -19,6 +19,7 @@ from noria.registry.records import Walk
 from noria.stores.connect import Stores
 
 Direction = Literal["back", "forward"]
+DIRECTIONS: Final[tuple[Direction, ...]] = ("back", "forward")
 Hook = Callable[[Stores, str, str, str], list[Edge]]
 
 MOST_NODES = 400
@@ -100,12 +101,14 @@ def walk(
     start = (kind, _id_of(stores, project_id, kind, node_id))
     seen = {start: 0}
     found: dict[tuple[str, str, str, str], Edge] = {}
+    said: list[Edge] = []
     level, truncated = [start], False
     for distance in range(1, depth + 1):
         following: list[tuple[str, str]] = []
         for node in level:
             edges = _edges(stores, project_id, node, direction, hooks)
             truncated = truncated or len(edges) > MOST_AT_ONCE
+            said += edges
             for edge in edges[:MOST_AT_ONCE]:
                 found.setdefault((edge.source_kind, edge.source_id, edge.target_kind, edge.target_id), edge)
                 other = _other(edge, direction)
@@ -117,7 +120,7 @@ def walk(
             truncated = truncated or bool(level)
             break
     del seen[start]
-    titles = _titles(stores, project_id, [start, *seen], found.values())
+    titles = _titles(stores, project_id, [start, *seen], said)
     titled = [
         replace(
             edge,

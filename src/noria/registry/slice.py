@@ -1,10 +1,17 @@
 """What registry adds to the product."""
 
-from noria.core.slices import Slice
+from noria.core.slices import Nav, Slice
 
 SLICE = Slice(
     name="registry",
     tables="noria.registry.tables",
     http="noria.registry.http:router",
+    pages="noria.registry.pages:router",
+    nav=(
+        Nav("Endpoints", "/endpoints", group="Serve", order=10),
+        Nav("Prompts", "/prompts", group="Serve", order=20),
+        Nav("Models", "/models", group="Serve", order=30),
+        Nav("Providers", "/providers", group="Serve", order=40),
+    ),
     commands=("noria.registry.commands:endpoints", "noria.registry.commands:release"),
 )
