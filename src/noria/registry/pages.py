@@ -32,7 +32,7 @@ Verb = Literal["approve", "reject", "canary", "promote", "retire"]
 
 _SHOWN = 20
 
-_NOTICES: dict[str, str] = {
+NOTICES: dict[str, str] = {
     "approve": "Approved. The audit says who and why.",
     "reject": "Rejected. It can never serve.",
     "canary": "The canary takes its share of the sessions now.",
@@ -85,6 +85,7 @@ def endpoint_page(*, request: Request, stores: StoresDep, caller: Viewer, name: 
         focus=focus,
         gate=_clauses(endpoint, focus),
         metrics=views.METRICS,
+        own=focus is not None and _own(caller, focus),
         steps=_steps(request, stores, focus.release) if focus else [],
         history=service.history(stores, caller.project_id, name, limit=8, newest=True).items,
         traced=any(part.name == "tracing" for part in request.app.state.slices),
@@ -165,7 +166,7 @@ def release_page(
         focus=detail,
         endpoint=detail.endpoint,
         prompt=prompt,
-        states=views.STATES,
+        own=_own(caller, detail),
         steps=_steps(request, stores, detail.release),
         **_gate(stores, caller, detail, job),
     )
@@ -234,7 +235,7 @@ def act(
     else:
         service.retire(stores, **which)
     back = way_back(request).partition("?")[0]
-    return see_other(back if back.startswith("/endpoints/") else f"/endpoints/{name}", _NOTICES[verb])
+    return see_other(back if back.startswith("/endpoints/") else f"/endpoints/{name}", NOTICES[verb])
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +276,11 @@ def _gate(stores: Stores, caller: Caller, detail: ReleaseDetail, job_id: str) ->
         "judged": bool(job_id) and not running,
         "failed_job": state == "failed",
     }
+
+
+def _own(caller: Caller, detail: ReleaseDetail) -> bool:
+    """Whether the caller made the release and so may not approve it."""
+    return detail.release.author_id == caller.id and not detail.endpoint.self_approval
 
 
 def _focus(endpoint: Endpoint, releases: list[Release]) -> int:

@@ -200,6 +200,7 @@ def lineage_page(request: Request, stores: StoresDep, caller: Viewer, kind: str,
         forward=both[1],
         steps=views.steps(both[0]),
         address_of=views.address_of,
+        kinds=lineage.KINDS,
         own=views.address(kind, node_id, both[0].title),
     )
 

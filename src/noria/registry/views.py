@@ -6,7 +6,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from noria.registry.lineage import KINDS
-from noria.registry.records import ReleaseState, Walk
+from noria.registry.records import Walk
 
 METRICS: Final[dict[str, str]] = {
     "field_f1": "Field F1",
@@ -20,9 +20,6 @@ METRICS: Final[dict[str, str]] = {
 }
 _MANY = ("row", "trace", "score", "file")
 """Kinds that a list of steps counts instead of naming each."""
-
-STATES: Final[tuple[ReleaseState, ...]] = ("draft", "evaluated", "approved", "canary", "primary")
-"""The way of a release, for the line of steps on its page."""
 
 
 @dataclass(frozen=True, slots=True)
