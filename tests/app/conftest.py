@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from noria.app.bootstrap import prepare
 
+from noria.app.bootstrap import prepare
 from noria.app.demo.api import Api, Json
 from noria.app.demo.data import Source, answer, question, shipped, write_jsonl
 from noria.app.demo.installation import Installation, Login, free_port

@@ -16,7 +16,7 @@ from noria.gateway import payload, shapes, usage
 from noria.gateway.shapes import Dialect
 from noria.gateway.usage import Output
 
-_SUSPICIOUS = re.compile(rb'\[DONE\]|"usage"\s*:\s*\{|"error"\s*:|^error:', re.MULTILINE)
+_SUSPICIOUS = (b"[DONE]", b'"error"', b'"usage":{', b'"usage": {', b"error:")
 _END = re.compile(rb"\r?\n\r?\n")
 _MAX_EVENT = 1_000_000
 MAX_KEPT = 1_000_000
@@ -50,10 +50,16 @@ class Relay:
             raise ProviderFailed("The provider sent an event without an end.")
         if not ready:
             return b""
-        if self._provider == self._caller and not _SUSPICIOUS.search(ready):
+        if self._provider != self._caller:
+            return self._looked_at(ready)
+        at = _suspicious(ready)
+        if at < 0:
             self._keep(ready)
             return ready
-        return self._looked_at(ready)
+        plain, odd = ready[: (cut := _boundary(ready, at))], ready[cut:]
+        if plain:
+            self._keep(plain)
+        return plain + self._looked_at(odd, after=bool(plain))
 
     def end(self) -> bytes:
         """The provider closed its stream: what the caller may have of the last, perhaps unfinished event."""
@@ -68,14 +74,14 @@ class Relay:
         """How many chunks came."""
         return len(self._chunks())
 
-    def _looked_at(self, ready: bytes) -> bytes:
-        """Event by event; what came before a failure still goes to the caller."""
+    def _looked_at(self, ready: bytes, *, after: bool = False) -> bytes:
+        """Event by event; what came before a failure (`after`: in the same piece) still goes to the caller."""
         told = b""
         for event in filter(None, _END.split(ready)):
             try:
                 told += self._event(event)
             except ProviderFailed as error:
-                if not told:
+                if not told and not after:
                     raise
                 self.failure = error
                 break
@@ -135,9 +141,14 @@ class Relay:
             return [chunk for data in datas if (chunk := _tolerant(data)) is not None]
 
 
-def _boundary(piece: bytes) -> int:
-    """Where the last complete event ends; 0 when none is complete."""
-    lf, crlf = piece.rfind(b"\n\n"), piece.rfind(b"\r\n\r\n")
+def _suspicious(ready: bytes) -> int:
+    """Where the first thing stands that must be looked at; -1 when there is none. It may be a false alarm."""
+    return min((at for mark in _SUSPICIOUS if (at := ready.find(mark)) >= 0), default=-1)
+
+
+def _boundary(piece: bytes, before: int | None = None) -> int:
+    """Where the last complete event (before an offset) ends; 0 when none is complete."""
+    lf, crlf = piece.rfind(b"\n\n", 0, before), piece.rfind(b"\r\n\r\n", 0, before)
     return max(lf + 2 if lf >= 0 else 0, crlf + 4 if crlf >= 0 else 0)
 
 

@@ -77,7 +77,11 @@ class _Choice:
         self.calls: dict[int, dict[str, Any]] = {}
 
     def add(self, delta: dict[str, Any]) -> None:
-        self.content.append(_text(delta.get("content")))
+        content = delta.get("content")
+        if type(content) is str:
+            self.content.append(content)
+            if len(delta) == 1:  # nearly every chunk
+                return
         self.reasoning.append(_text(delta.get("reasoning_content") or delta.get("reasoning")))
         for call in delta.get("tool_calls") or ():
             if isinstance(call, dict):

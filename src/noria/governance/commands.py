@@ -90,7 +90,7 @@ def list_keys(everything: bool, data: Path | None) -> None:
 
 @keys.command("create")
 @click.argument("name")
-@click.option("--scope", type=click.Choice(roles.SCOPES), default="call", show_default=True)
+@click.option("--scope", type=click.Choice(roles.SCOPES), default="call", show_default=True, help="What it may do.")
 @click.option("--role", type=click.Choice(roles.ROLES), help="Of a manage key.")
 @click.option("--release", default="", help="Of a candidate key, like assistant@2.")
 @click.option("--as", "email", default="", help="With --scope manage: the person it acts as.")

@@ -1,27 +1,28 @@
 """The tables of spans and scores, in ClickHouse's dialect, and how a record becomes a row of each.
 
 `spans` is wide and ordered by trace: one trace is one read. `traces` holds one narrow row for each root span, ordered by time:
-lists, search and live figures read nothing else. `scores` keeps the last of several under one key. All are cut by day, so
-that retention drops partitions. Times are integers (nanoseconds since 1970 UTC): no zone can be lost on the way.
+lists, search and live figures read nothing else. `scores` keeps the last of several under one key. The first two are cut by
+week, so that retention drops partitions; by day they would be many small parts, and reading costs by the part. Times are
+integers (nanoseconds since 1970 UTC): no zone can be lost on the way.
 """
 
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from noria.core.records import Message, Score, Span
 from noria.stores import ports
 
-_BY_DAY: Final = ("spans", "traces")
+_CUT: Final = ("spans", "traces")
 PREVIEW: Final = 300
 """Characters of input and output that a list shows."""
 SEARCHED: Final = 20_000
 """Characters of a trace's input and output, each, that search looks at."""
 
-_DAY: Final = "PARTITION BY toYYYYMMDD(toDateTime(intDiv({column}, 1000000000), 'UTC'))"
+_BY_WEEK: Final = "PARTITION BY toYYYYMMDD(toMonday(toDateTime(intDiv(start_ns, 1000000000), 'UTC')))"
 _LOW: Final = "LowCardinality(String)"
 _BIG: Final = "String CODEC(ZSTD(3))"
 _SPECIAL: Final = {
@@ -58,14 +59,15 @@ def select(columns: Sequence[str], rest: str) -> str:
 
 
 def drop_old(spans: ports.Spans, before: datetime) -> None:
-    """Drop the days that lie wholly before `before`, and the scores given before it."""
+    """Drop the weeks that lie wholly before `before`, and the scores given before it."""
+    monday = before - timedelta(days=before.weekday())
     old = spans.query(
         "SELECT DISTINCT table, partition FROM system.parts WHERE active AND database = currentDatabase()"
-        " AND table IN {tables:Array(String)} AND partition < {day:String}",
-        {"tables": list(_BY_DAY), "day": before.strftime("%Y%m%d")},
+        " AND table IN {tables:Array(String)} AND partition < {monday:String}",
+        {"tables": list(_CUT), "monday": monday.strftime("%Y%m%d")},
     )
     for part in old:
-        spans.command(f"ALTER TABLE {part['table']} DROP PARTITION {{day:String}}", {"day": part["partition"]})
+        spans.command(f"ALTER TABLE {part['table']} DROP PARTITION {{week:String}}", {"week": part["partition"]})
     moment = {"time": int(before.timestamp()) * 1_000_000_000}
     if spans.query("SELECT 1 FROM scores WHERE time_ns < {time:Int64} LIMIT 1", moment):
         spans.command("DELETE FROM scores WHERE time_ns < {time:Int64}", moment)
@@ -110,9 +112,10 @@ def score_of(row: Mapping[str, Any]) -> Score:
 def _statements() -> Iterable[str]:
     own = ", ".join(_column(name) for name in SPAN_COLUMNS)
     yield (
-        f"CREATE TABLE IF NOT EXISTS spans ({own}, INDEX session session_id TYPE bloom_filter GRANULARITY 1,"
+        f"CREATE TABLE IF NOT EXISTS spans ({own}, INDEX trace trace_id TYPE bloom_filter GRANULARITY 1,"
+        " INDEX session session_id TYPE bloom_filter GRANULARITY 1,"
         " INDEX subject subject_id TYPE bloom_filter GRANULARITY 1)"
-        f" ENGINE = ReplacingMergeTree {_DAY.format(column='start_ns')} ORDER BY (project_id, trace_id, span_id)"
+        f" ENGINE = ReplacingMergeTree {_BY_WEEK} ORDER BY (project_id, trace_id, span_id)"
     )
     narrow = ", ".join(_column(name) for name in TRACE_COLUMNS)
     yield (
@@ -121,12 +124,12 @@ def _statements() -> Iterable[str]:
         " INDEX session session_id TYPE bloom_filter GRANULARITY 1,"
         " INDEX subject subject_id TYPE bloom_filter GRANULARITY 1,"
         " INDEX words text TYPE text(tokenizer = ngrams(2)))"
-        f" ENGINE = ReplacingMergeTree {_DAY.format(column='start_ns')} ORDER BY (project_id, start_ns, trace_id)"
+        f" ENGINE = ReplacingMergeTree {_BY_WEEK} ORDER BY (project_id, start_ns, trace_id)"
     )
     kinds = {f.name: "Int64" if f.name == "time_ns" else "String" for f in fields(Score)}
     kinds |= {"number": "Nullable(Float64)", "project_id": _LOW, "name": _LOW, "source": _LOW, "label": _LOW}
     columns = ", ".join(f"{name} {kinds[name]}" for name in SCORE_COLUMNS)
-    # Not cut by day: the last score under a key replaces an earlier one of another day.
+    # Not cut: the last score under a key replaces an earlier one of another week.
     yield (
         f"CREATE TABLE IF NOT EXISTS scores ({columns}, INDEX time time_ns TYPE minmax GRANULARITY 1)"
         " ENGINE = ReplacingMergeTree(time_ns) ORDER BY (project_id, trace_id, name, key)"

@@ -44,13 +44,14 @@ def list_traces(
         schema.select(
             _LIST,
             f"FROM traces WHERE {' AND '.join(['project_id = {project:String}', *conditions])}"
-            " ORDER BY start_ns DESC, trace_id DESC LIMIT 1 BY trace_id LIMIT {limit:UInt32}",
+            " ORDER BY start_ns DESC, trace_id DESC LIMIT {limit:UInt32}",
         ),
         {**values, "project": project_id, "limit": limit + 1},
     )
     scores = scores_of(stores, project_id, [row["trace_id"] for row in rows[:limit]])
     page = cut(rows, limit, lambda row: (row["start_ns"], row["trace_id"]))
-    return Page([_trace_row(row, scores.get(row["trace_id"], [])) for row in page.items], page.next)
+    once = {row["trace_id"]: row for row in page.items}  # a span that its client sent again, and parts not merged yet
+    return Page([_trace_row(row, scores.get(trace_id, [])) for trace_id, row in once.items()], page.next)
 
 
 def get_trace(stores: Stores, project_id: str, trace_id: str) -> Trace:
@@ -60,14 +61,14 @@ def get_trace(stores: Stores, project_id: str, trace_id: str) -> Trace:
         stores,
         schema.select(
             schema.SPAN_COLUMNS,
-            "FROM spans FINAL WHERE project_id = {project:String} AND trace_id = {trace:String}"
+            "FROM spans WHERE project_id = {project:String} AND trace_id = {trace:String}"
             " ORDER BY start_ns, span_id LIMIT {limit:UInt32}",
         ),
         {"project": project_id, "trace": trace_id, "limit": _MOST_SPANS},
     )
     if not found:
         raise NotFound("There is no such trace.", hint="A span is there a second after its answer; older ones expire.")
-    spans = [schema.span_of(row) for row in found]
+    spans = list({row["span_id"]: schema.span_of(row) for row in found}.values())
     start = min(span.start_ns for span in spans)
     return Trace(
         trace_id=trace_id,

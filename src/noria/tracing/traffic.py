@@ -1,7 +1,8 @@
 """Figures over time: requests, errors, tokens, cost, latency and feedback of each release, and the answers that were judged.
 
 A request belongs to the release that the rollout chose, also when another one answered in its place: an arm's failures
-stay with the arm. Traffic that no user caused (live = false) is left out unless asked for.
+stay with the arm. A span that its client sent twice counts twice until the store has merged the two. Traffic that no user
+caused (live = false) is left out unless asked for.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,7 @@ SELECT BUCKET AS bucket, min(start_ns) AS first, t.endpoint AS endpoint,
     sum(t.input_tokens) AS input_tokens, sum(t.output_tokens) AS output_tokens, sum(t.cost_micros) AS cost_micros,
     quantilesTDigest(0.5, 0.95)((end_ns - start_ns) / 1e6) AS latencies,
     sum(given.total) AS feedback_total, sum(given.times) AS feedback_count
-FROM (SELECT COLUMNS FROM traces FINAL WHERE CONDITIONS) AS t
+FROM (SELECT COLUMNS FROM traces WHERE CONDITIONS) AS t
 LEFT JOIN (
     SELECT trace_id, sum(number) AS total, count(number) AS times FROM scores FINAL
     WHERE project_id = {project:String} AND source IN ('user', 'person') AND time_ns >= {since:Int64}
@@ -91,7 +92,7 @@ def _rows_of(stores: Stores, project_id: str, endpoint: str, traces: list[str]) 
         stores,
         schema.select(
             schema.SPAN_COLUMNS,
-            "FROM spans FINAL WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}"
+            "FROM spans WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}"
             " AND parent_id = '' AND endpoint = {endpoint:String} AND status = 'ok'",
         ),
         {"project": project_id, "traces": traces, "endpoint": endpoint},

@@ -237,7 +237,6 @@ def upgrade() -> None:
         sa.Column("files", Json, nullable=False),
         sa.Column("model_version_id", sa.String(length=36), nullable=True),
         sa.Column("model_version", sa.String(length=120), nullable=False),
-        sa.Column("ended_at", UtcTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_training_runs")),
         info={"subject": None, "keep_days": None},
     )
