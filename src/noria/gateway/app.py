@@ -14,10 +14,14 @@ import orjson
 
 from noria.core.errors import NoriaError, NotFound
 from noria.core.settings import Settings
-from noria.gateway import shapes
 from noria.gateway.access import authenticate, callable_names
 from noria.gateway.ask import Headers
+from noria.gateway.calls import Calls
 from noria.gateway.catalog import Watcher
+from noria.gateway.dialects import openai
+from noria.gateway.dialects.base import CallerDialect
+from noria.gateway.dialects.chat import CHAT
+from noria.gateway.dialects.text import TEXT
 from noria.gateway.guard import Limits, Receive
 from noria.gateway.reply import Send, send_error, send_json
 from noria.gateway.request import RequestPath
@@ -41,9 +45,9 @@ class Gateway:
         self._settings = settings
         self._watcher = Watcher(settings)
         self._path: RequestPath
+        self._dialects: dict[str, CallerDialect] = {"/v1/chat/completions": CHAT, "/v1/completions": TEXT}
         self._routes: dict[str, tuple[str, Handler]] = {
-            "/v1/chat/completions": ("POST", self._chat),
-            "/v1/completions": ("POST", self._completions),
+            **dict.fromkeys(self._dialects, ("POST", self._answer)),
             "/v1/models": ("GET", self._models),
             "/healthz": ("GET", self._healthz),
             "/readyz": ("GET", self._readyz),
@@ -61,7 +65,7 @@ class Gateway:
             await handler(path, dict(scope["headers"]), receive, send)
         except NoriaError as error:
             extra = [(b"allow", method.encode())] if isinstance(error, _WrongMethod) else []
-            await send_error(send, error, extra)
+            await send_error(send, error, self._dialects.get(path, CHAT), extra)
 
     def _other(self, path: str) -> tuple[str, Handler]:
         if path.startswith("/v1/models/"):
@@ -72,20 +76,17 @@ class Gateway:
             )
         raise NotFound("There is nothing at this path.", hint="The gateway serves /v1/chat/completions and its kin.")
 
-    async def _chat(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
-        await self._path.answer(headers, "chat", receive, send)
-
-    async def _completions(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
-        await self._path.answer(headers, "text", receive, send)
+    async def _answer(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
+        await self._path.answer(headers, self._dialects[path], receive, send)
 
     async def _models(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
-        await send_json(send, 200, shapes.model_list(self._callable(headers)))
+        await send_json(send, 200, openai.model_list(self._callable(headers)))
 
     async def _model(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
         name = path.removeprefix("/v1/models/")
         if name not in self._callable(headers):
             raise NotFound(f"This key can call no endpoint {name[:100]!r}.", code="model_not_found")
-        await send_json(send, 200, orjson.dumps(shapes.model(name)))
+        await send_json(send, 200, orjson.dumps(openai.model(name)))
 
     def _callable(self, headers: Headers) -> list[str]:
         snapshot = self._watcher.current().snapshot
@@ -107,7 +108,11 @@ class Gateway:
         self._recorder = Recorder(settings.folder.journal / "gateway")
         upstream = Upstream(settings.provider_connect_timeout)
         self._path = RequestPath(
-            self._watcher, upstream, self._recorder, Limits.of(settings), settings.max_body_mb * 1_000_000
+            self._watcher,
+            Calls(self._watcher, upstream),
+            self._recorder,
+            Limits.of(settings),
+            settings.max_body_mb * 1_000_000,
         )
         self._watcher.refresh()
         watching = asyncio.create_task(self._watcher.run())

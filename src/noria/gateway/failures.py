@@ -51,3 +51,8 @@ class ClientLeft(NoriaError):
 
     status = 499
     code = "client_left"
+
+
+def retry_after(error: NoriaError) -> float | None:
+    """Seconds after which trying again makes sense, where that is known."""
+    return error.retry_after if isinstance(error, ProviderRefused | NotReady) else None

@@ -1,12 +1,13 @@
 """The request to a provider: prompt rendered, parameters merged, address and key filled in.
 
-In: an `Ask` and the release that shall answer. Out: a `Plan`. The decision to know: the prompt's format decides which of
-the provider's two paths is called, whatever the caller spoke; without a prompt it is the caller's own dialect.
+In: an `Ask` and the release that shall answer. Out: a `Plan`. The decision to know: without a prompt of the release's own, a
+request whose dialect the provider speaks goes out as the caller wrote it; else it is told in the provider's, by way
+of the hub. A prompt of format text asks the provider to continue a text, whatever the caller spoke.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from yarl import URL
@@ -15,25 +16,26 @@ from noria.core.errors import BadInput, Unavailable
 from noria.core.records import Message
 from noria.gateway.ask import Ask
 from noria.gateway.catalog import Catalog, Watcher
-from noria.gateway.shapes import Dialect
+from noria.gateway.dialects.base import Json, ProviderDialect
+from noria.gateway.dialects.chat import CHAT
+from noria.gateway.dialects.text import TEXT
 from noria.registry.snapshot import ProviderEntry, ReleaseEntry
 from noria.registry.templates import render_prompt
 
-_PATHS: dict[Dialect, str] = {"chat": "/chat/completions", "text": "/completions"}
-_NEEDS_CHAT = ("tools", "functions", "tool_choice", "function_call")
-_CHAT_ONLY = frozenset({"max_completion_tokens", "response_format", "logprobs", "top_logprobs", "reasoning_effort"})
+_PATHS: Final = {"chat": "/chat/completions", "text": "/completions"}
+_SPOKEN: Final[dict[str, ProviderDialect]] = {dialect.name: dialect for dialect in (CHAT, TEXT)}
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is sent: `body` is JSON. `dialect` is the provider's; `parameters` are for the span."""
+    """What is sent: `body` is JSON. `dialect` is the provider's; `parameters` are for the span, in the hub's words."""
 
     url: URL
     headers: dict[str, str]
     body: bytes
-    dialect: Dialect
+    dialect: ProviderDialect
     provider: str
-    parameters: dict[str, Any]
+    parameters: Json
     key: str
     """The provider's key, only to be cut out of its error texts."""
 
@@ -45,16 +47,18 @@ def make_plan(watcher: Watcher, catalog: Catalog, release: ReleaseEntry, ask: As
         raise Unavailable(f"The provider of release {release.number} is gone.", hint="Roll back, or add it again.")
     key = watcher.provider_key(provider)
     base = catalog.engine_url(release) + "/v1" if provider.kind == "local" else provider.base_url
-    dialect, content = _content(release, ask)
-    parameters = _parameters(release, ask, dialect, provider)
-    fields: dict[str, Any] = {**parameters, **content, "model": release.model}
+    dialect, fields, parameters = _told(release, ask, provider)
+    fields["model"] = release.model
     if ask.stream:
         fields["stream"] = True
+        if dialect.name in _PATHS:
+            fields["stream_options"] = {**ask.stream_options, "include_usage": True}
     try:
         body = orjson.dumps(fields)
     except TypeError as error:
         raise BadInput("The request is nested too deeply.", code="invalid_json") from error
-    return Plan(_url(base.rstrip("/") + _PATHS[dialect]), _headers(key), body, dialect, provider.name, parameters, key)
+    url = _url(base.rstrip("/") + _PATHS[dialect.name])
+    return Plan(url, _headers(key), body, dialect, provider.name, parameters, key)
 
 
 @lru_cache(maxsize=256)
@@ -68,32 +72,29 @@ def _headers(key: str) -> dict[str, str]:
     return {**fixed, "Authorization": f"Bearer {key}"} if key else fixed
 
 
-def _content(release: ReleaseEntry, ask: Ask) -> tuple[Dialect, dict[str, Any]]:
+def _told(release: ReleaseEntry, ask: Ask, provider: ProviderEntry) -> tuple[ProviderDialect, Json, Json]:
+    """The provider's dialect, the request in it, and its parameters in the hub's words; the caller's win over the release's."""
+    parameters = {**release.parameters, **ask.chat}
     if release.prompt is None:
-        return ask.dialect, {"messages": ask.messages} if ask.dialect == "chat" else {"prompt": ask.prompt}
+        if (dialect := _SPOKEN.get(ask.dialect.name)) is not None:
+            return dialect, {**dialect.parameters(release.parameters), **ask.body}, parameters
+        return CHAT, CHAT.from_chat(parameters), parameters
     if not ask.messages:
         raise BadInput("This endpoint has a prompt of its own, so it takes one text.", hint="Send one prompt as text.")
     rendered: str | list[Message] = render_prompt(release.prompt, ask.messages, ask.variables)
     if isinstance(rendered, str):
-        return "text", {"prompt": rendered}
-    return "chat", {"messages": rendered}
+        content = {**_with_schema(parameters, provider), "prompt": rendered}
+        return TEXT, TEXT.from_chat(content), parameters
+    return CHAT, CHAT.from_chat({**parameters, "messages": rendered}), parameters
 
 
-def _parameters(release: ReleaseEntry, ask: Ask, dialect: Dialect, provider: ProviderEntry) -> dict[str, Any]:
-    """The release's defaults under the caller's fields, told in the provider's dialect."""
-    merged = {**release.parameters, **ask.fields}
-    if dialect in {ask.dialect, "chat"}:
-        return merged
-    for name in _NEEDS_CHAT:
-        if merged.get(name):
-            raise BadInput(f"{name!r} does not work here: this endpoint's prompt is plain text.")
-    if merged.get("max_completion_tokens") is not None:
-        merged.setdefault("max_tokens", merged["max_completion_tokens"])
-    if (schema := _schema(merged.get("response_format"))) is not None:
-        if provider.kind != "local":
-            raise BadInput("'response_format' does not work here: this endpoint's prompt is plain text.")
-        merged["json_schema"] = schema
-    return {name: value for name, value in merged.items() if name not in _CHAT_ONLY}
+def _with_schema(chat: Json, provider: ProviderEntry) -> Json:
+    """`response_format` as the grammar that local engines take beside a text prompt."""
+    if (schema := _schema(chat.get("response_format"))) is None:
+        return {name: value for name, value in chat.items() if name != "response_format"}
+    if provider.kind != "local":
+        raise BadInput("'response_format' does not work here: this endpoint's prompt is plain text.")
+    return {**{name: value for name, value in chat.items() if name != "response_format"}, "json_schema": schema}
 
 
 def _schema(response_format: Any) -> Any:

@@ -17,9 +17,9 @@ from noria.core.errors import NoriaError, TooLarge, Unavailable
 from noria.core.records import Message, Span
 from noria.gateway.access import Route
 from noria.gateway.ask import Ask
+from noria.gateway.dialects.base import CallerDialect
 from noria.gateway.failures import NotReady
 from noria.gateway.plan import Plan
-from noria.gateway.shapes import Dialect
 from noria.gateway.sse import Relay
 from noria.gateway.usage import Output, Usage
 from noria.registry.snapshot import KeyEntry, ReleaseEntry
@@ -29,8 +29,7 @@ _log = logging.getLogger("noria.gateway")
 _ROOM = 16 * 1024 * 1024
 _LARGE = 1_000_000
 _CUT = 20_000
-_NAMES: dict[Dialect, str] = {"chat": "chat.completions", "text": "completions"}
-_LEFT_OUT = frozenset({"stream_options", "user", "metadata"})
+_LEFT_OUT = frozenset({"messages", "user", "metadata"})
 _NUMBERS = frozenset({int, float, bool})
 _FIELDS = tuple(f.name for f in fields(Span))
 
@@ -40,7 +39,7 @@ class Call:
     """What is known of one request so far; `release` and `plan` are those of the last attempt."""
 
     key: KeyEntry
-    dialect: Dialect
+    dialect: CallerDialect
     trace_id: str
     span_id: str
     parent_id: str = ""
@@ -146,7 +145,7 @@ def _span(call: Call, output: Output | None, error: NoriaError | None) -> Span:
         span_id=call.span_id,
         parent_id=call.parent_id,
         project_id=call.key.project_id,
-        name=_NAMES[call.dialect],
+        name=call.dialect.span_name,
         kind="llm",
         start_ns=call.start_ns,
         end_ns=now_ns(),
@@ -185,7 +184,7 @@ def _span(call: Call, output: Output | None, error: NoriaError | None) -> Span:
 
 
 def _parameters(ask: Ask | None, plan: Plan | None) -> dict[str, Any]:
-    given = plan.parameters if plan else ask.fields if ask else {}
+    given = plan.parameters if plan else ask.chat if ask else {}
     return {name: value for name, value in given.items() if name not in _LEFT_OUT}
 
 

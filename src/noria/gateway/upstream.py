@@ -18,11 +18,11 @@ import aiohttp
 from noria.core.errors import NoriaError, ProviderFailed
 from noria.gateway import payload
 from noria.gateway.ask import Ask
+from noria.gateway.dialects.base import Json, ProviderDialect
 from noria.gateway.failures import ProviderRefused
 from noria.gateway.guard import Guard
 from noria.gateway.plan import Plan
-from noria.gateway.shapes import Dialect
-from noria.gateway.sse import Relay
+from noria.gateway.sse import PassOn, Relay, SseCutter, Translate
 
 _log = logging.getLogger("noria.gateway")
 _MAX_ANSWER = 64 * 1024 * 1024
@@ -34,11 +34,11 @@ _GONE = (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError)
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """An answer in one piece: the provider's bytes and what they say."""
+    """An answer in one piece: the provider's bytes, and what they say as a chat answer."""
 
     raw: bytes
-    answer: dict[str, Any]
-    dialect: Dialect
+    chat: Json
+    dialect: ProviderDialect
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,17 +141,18 @@ async def _read(response: aiohttp.ClientResponse, plan: Plan) -> Whole:
         answer = payload.tolerant(raw)
     except ValueError:
         answer = None
-    if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list):
+    if not isinstance(answer, dict):
         raise _garbage(response, plan)
-    if not all(isinstance(choice, dict) for choice in answer["choices"]):
-        raise _garbage(response, plan)
-    return Whole(raw, answer, plan.dialect)
+    try:
+        return Whole(raw, plan.dialect.to_answer(answer), plan.dialect)
+    except ProviderFailed as error:
+        raise _garbage(response, plan) from error
 
 
 async def _begin(response: aiohttp.ClientResponse, plan: Plan, ask: Ask) -> Stream:
     if "event-stream" not in response.headers.get("Content-Type", ""):
         raise _garbage(response, plan)
-    relay = Relay(plan.dialect, ask.dialect, include_usage=ask.include_usage)
+    relay = _relay(plan, ask)
     while piece := await response.content.readany():
         first = relay.feed(piece)
         if relay.failure:
@@ -161,6 +162,13 @@ async def _begin(response: aiohttp.ClientResponse, plan: Plan, ask: Ask) -> Stre
     if first := relay.end():
         return Stream(relay, first, response)
     raise ProviderFailed(f"The provider {plan.provider!r} ended its stream without an answer.")
+
+
+def _relay(plan: Plan, ask: Ask) -> Relay:
+    if plan.dialect.name == ask.dialect.name:
+        return PassOn(plan.dialect, ask.dialect.closing, include_usage=ask.include_usage)
+    writer = ask.dialect.writer(ask.body, include_usage=ask.include_usage)
+    return Translate(SseCutter(), plan.dialect, writer)
 
 
 async def _bytes(response: aiohttp.ClientResponse, limit: int) -> bytes:

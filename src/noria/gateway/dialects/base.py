@@ -49,6 +49,14 @@ class CallerDialect(Protocol):
     """What the gateway needs of a dialect that callers speak."""
 
     name: str
+    span_name: str
+    """What a span of it is called: "chat.completions"."""
+    usage_on_request: bool
+    """Streams tell their usage only when `stream_options.include_usage` asks for it (OpenAI's completions)."""
+    closing: bytes
+    """Ends a stream whose provider gave a complete answer but did not end it; b"" when there is no such thing."""
+    request_id_header: bytes
+    """Which header of an answer names the request: b"x-request-id" (OpenAI), b"request-id" (Anthropic)."""
 
     def check(self, body: Json) -> None:
         """Raises BadInput that names the field which is missing or wrong. Unknown fields are fine."""
@@ -77,9 +85,12 @@ class ProviderDialect(Protocol):
     """What the gateway needs of a dialect that providers speak."""
 
     name: str
-    marks: tuple[bytes, ...]
-    """Byte strings of which one stands in every piece of a stream that must be looked at when bytes pass on unread: its end,
-    its usage, its errors."""
+
+    @property
+    def marks(self) -> tuple[bytes, ...]:
+        """Byte strings of which one stands in every piece of a stream that must be looked at when bytes pass on unread: its end,
+        its usage, its errors."""
+        ...
 
     def from_chat(self, chat: Json) -> Json:
         """A chat body as a request in this dialect, without `model` and `stream`. Raises BadInput for what it cannot say."""
