@@ -9,4 +9,4 @@ compile() {
 }
 compile -o requirements/base.txt
 compile --extra local --extra train -c requirements/base.txt -o requirements/full.txt
-compile --extra local --extra train --group dev -c requirements/base.txt -o requirements/dev.txt
+compile --extra local --extra train --extra scaled --group dev -c requirements/base.txt -o requirements/dev.txt

@@ -14,6 +14,7 @@ import orjson
 
 from noria.core.errors import NoriaError, NotFound
 from noria.core.settings import Settings
+from noria.gateway import metrics
 from noria.gateway.access import authenticate, callable_names
 from noria.gateway.ask import Headers
 from noria.gateway.calls import Calls
@@ -22,11 +23,14 @@ from noria.gateway.dialects import openai
 from noria.gateway.dialects.base import CallerDialect
 from noria.gateway.dialects.chat import CHAT
 from noria.gateway.dialects.text import TEXT
-from noria.gateway.guard import Limits, Receive
-from noria.gateway.reply import Send, send_error, send_json
+from noria.gateway.guard import Receive
+from noria.gateway.limits import Limiter
+from noria.gateway.metrics import Metrics
+from noria.gateway.reply import Send, send_body, send_error, send_json
 from noria.gateway.request import RequestPath
 from noria.gateway.spans import Recorder
 from noria.gateway.upstream import Upstream
+from noria.stores.counters import open_counters
 
 _log = logging.getLogger("noria.gateway")
 _OTLP = frozenset({"/v1/traces", "/v1/logs", "/v1/metrics"})
@@ -41,9 +45,12 @@ class _WrongMethod(NoriaError):
 class Gateway:
     """The whole data plane; state lives from lifespan startup to shutdown."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, ready: Callable[[], None] = lambda: None) -> None:
+        """`ready` is called once requests can be answered."""
         self._settings = settings
+        self._ready = ready
         self._watcher = Watcher(settings)
+        self._metrics = Metrics()
         self._path: RequestPath
         self._dialects: dict[str, CallerDialect] = {"/v1/chat/completions": CHAT, "/v1/completions": TEXT}
         self._routes: dict[str, tuple[str, Handler]] = {
@@ -51,6 +58,7 @@ class Gateway:
             "/v1/models": ("GET", self._models),
             "/healthz": ("GET", self._healthz),
             "/readyz": ("GET", self._readyz),
+            "/metrics": ("GET", self._metrics_text),
         }
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -90,7 +98,7 @@ class Gateway:
 
     def _callable(self, headers: Headers) -> list[str]:
         snapshot = self._watcher.current().snapshot
-        return callable_names(snapshot, authenticate(snapshot, headers.get(b"authorization", b"").decode("latin-1")))
+        return callable_names(snapshot, authenticate(snapshot, headers))
 
     async def _healthz(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
         """The process lives."""
@@ -102,25 +110,34 @@ class Gateway:
         self._recorder.check()
         await send_json(send, 200, orjson.dumps({"status": "ready", "version": snapshot.version}))
 
+    async def _metrics_text(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
+        """Prometheus's text, of the project whose key asks."""
+        key = authenticate(self._watcher.current().snapshot, headers)
+        await send_body(send, 200, metrics.CONTENT_TYPE, self._metrics.text(key.project_id))
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         settings = self._settings
-        self._recorder = Recorder(settings.folder.journal / "gateway")
+        self._recorder = Recorder(settings.folder.journal / "gateway", self._metrics)
+        self._counters = open_counters(settings)
         upstream = Upstream(settings.provider_connect_timeout)
         self._path = RequestPath(
-            self._watcher,
-            Calls(self._watcher, upstream),
-            self._recorder,
-            Limits.of(settings),
-            settings.max_body_mb * 1_000_000,
+            settings,
+            watcher=self._watcher,
+            calls=Calls(self._watcher, upstream),
+            limiter=Limiter(self._counters),
+            recorder=self._recorder,
         )
         self._watcher.refresh()
         watching = asyncio.create_task(self._watcher.run())
         await send({"type": "lifespan.startup.complete"})
+        self._ready()
         await receive()
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
+        await self._path.close()
+        await self._counters.close()
         await upstream.close()
         self._recorder.close()
         await send({"type": "lifespan.shutdown.complete"})

@@ -19,7 +19,7 @@ from noria.gateway.catalog import Catalog, Watcher
 from noria.gateway.dialects.base import Json, ProviderDialect
 from noria.gateway.dialects.chat import CHAT
 from noria.gateway.dialects.text import TEXT
-from noria.registry.snapshot import ProviderEntry, ReleaseEntry
+from noria.registry.snapshot import ProviderEntry, ProviderKeyEntry, ReleaseEntry
 from noria.registry.templates import render_prompt
 
 _PATHS: Final = {"chat": "/chat/completions", "text": "/completions"}
@@ -38,14 +38,18 @@ class Plan:
     parameters: Json
     key: str
     """The provider's key, only to be cut out of its error texts."""
+    connect_seconds: float = 0.0
+    """To connect within; 0: the installation's setting."""
 
 
-def make_plan(watcher: Watcher, catalog: Catalog, release: ReleaseEntry, ask: Ask) -> Plan:
+def make_plan(
+    watcher: Watcher, catalog: Catalog, release: ReleaseEntry, ask: Ask, chosen: ProviderKeyEntry | None
+) -> Plan:
     """Raises BadInput (prompt, parameters), Unavailable (engine or key not there)."""
     provider = catalog.snapshot.providers.get(release.provider_id)
     if provider is None:
         raise Unavailable(f"The provider of release {release.number} is gone.", hint="Roll back, or add it again.")
-    key = watcher.provider_key(provider)
+    key = watcher.provider_key(provider, chosen)
     base = catalog.engine_url(release) + "/v1" if provider.kind == "local" else provider.base_url
     dialect, fields, parameters = _told(release, ask, provider)
     fields["model"] = release.model

@@ -13,7 +13,6 @@ from noria.gateway.failures import retry_after
 from noria.gateway.spans import Call
 
 Send = Callable[[Any], Awaitable[None]]
-_JSON = (b"content-type", b"application/json")
 
 
 class Reply:
@@ -52,7 +51,7 @@ class Reply:
     def _headers(self) -> list[tuple[bytes, bytes]]:
         call = self._call
         trace = call.trace_id.encode()
-        headers = [(b"x-noria-trace-id", trace), (call.dialect.request_id_header, trace)]
+        headers = [(b"x-noria-trace-id", trace), (call.dialect.request_id_header, trace), *call.headers]
         if call.route and call.release:
             name = f"{call.route.endpoint.name}@{call.release.number}"
             headers.append((b"x-noria-release", name.encode("ascii", "replace")))
@@ -73,6 +72,12 @@ async def send_error(
 
 
 async def send_json(send: Send, status: int, body: bytes, extra: list[tuple[bytes, bytes]] | None = None) -> None:
-    headers = [_JSON, (b"content-length", str(len(body)).encode()), *(extra or [])]
+    await send_body(send, status, b"application/json", body, extra)
+
+
+async def send_body(
+    send: Send, status: int, kind: bytes, body: bytes, extra: list[tuple[bytes, bytes]] | None = None
+) -> None:
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *(extra or [])]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

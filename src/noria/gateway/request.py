@@ -12,18 +12,22 @@ import re
 from noria.core.clock import now_ns
 from noria.core.errors import NoriaError, ProviderFailed
 from noria.core.ids import new_span_id, new_trace_id
+from noria.core.settings import Settings
 from noria.gateway import usage
 from noria.gateway.access import authenticate, choose, resolve
 from noria.gateway.ask import Headers, header, parse, read_body
-from noria.gateway.calls import Calls
+from noria.gateway.calls import Asked, Calls
 from noria.gateway.catalog import Watcher
 from noria.gateway.dialects import openai
 from noria.gateway.dialects.base import CallerDialect
 from noria.gateway.failures import ClientLeft, NotReady
-from noria.gateway.guard import Guard, Limits, Receive
+from noria.gateway.guard import Guard, Receive, Times
+from noria.gateway.limits import Limiter, Ticket
 from noria.gateway.reply import Reply, Send
+from noria.gateway.shadow import Shadows
 from noria.gateway.spans import Call, Recorder
 from noria.gateway.upstream import Stream, Whole
+from noria.registry.policy import EMPTY
 from noria.registry.snapshot import KeyEntry
 
 _log = logging.getLogger("noria.gateway")
@@ -34,20 +38,28 @@ _NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 class RequestPath:
     """What every request needs; one for the process."""
 
-    def __init__(self, watcher: Watcher, calls: Calls, recorder: Recorder, limits: Limits, max_body: int) -> None:
+    def __init__(
+        self, settings: Settings, *, watcher: Watcher, calls: Calls, limiter: Limiter, recorder: Recorder
+    ) -> None:
         self._watcher = watcher
         self._calls = calls
+        self._limiter = limiter
         self._recorder = recorder
-        self._limits = limits
-        self._max_body = max_body
+        self._times = Times.of(settings)
+        self._max_body = settings.max_body_mb * 1_000_000
+        self._shadows = Shadows(calls, recorder, self._times)
+
+    async def close(self) -> None:
+        await self._shadows.close()
 
     async def answer(self, headers: Headers, dialect: CallerDialect, receive: Receive, send: Send) -> None:
         """One request from its headers to its last byte."""
         catalog = self._watcher.current()
-        key = authenticate(catalog.snapshot, headers.get(b"authorization", b"").decode("latin-1"))
+        key = authenticate(catalog.snapshot, headers)
         call = _begin(key, dialect, headers)
         reply = Reply(send, call)
-        guard = Guard(receive, self._limits)
+        guard = Guard(receive, self._times)
+        ticket: Ticket | None = None
         try:
             self._recorder.check()
             body = await read_body(headers, receive, self._max_body)
@@ -56,7 +68,12 @@ class RequestPath:
             call.model = ask.model
             endpoint, candidate = resolve(catalog.snapshot, key, ask.model)
             call.route = choose(endpoint, candidate, call.sticky)
-            answer = await self._calls.answer(catalog, call, ask, guard)
+            if endpoint.policy is not EMPTY:
+                guard.use(self._times.under(endpoint.policy.timeouts))
+            if (ticket := await self._limiter.admit(catalog.snapshot, call)) is not None:
+                call.headers += ticket.headers
+            self._shadows.begin(catalog, call, ask)
+            answer = await self._calls.answer(Asked(catalog, call, ask, guard))
             if isinstance(answer, Stream):
                 await self._stream(answer, call, guard, reply)
             else:
@@ -70,6 +87,8 @@ class RequestPath:
             await self._fail(NoriaError("The gateway failed.", hint="Its log says why."), call, guard, reply)
         finally:
             guard.close()
+            if ticket is not None:
+                await self._limiter.settle(ticket, call)
 
     async def _whole(self, answer: Whole, call: Call, guard: Guard, reply: Reply) -> None:
         ask, body = call.ask, answer.raw
@@ -93,6 +112,9 @@ class RequestPath:
             self._recorder.write(call, output)
             guard.done = True
             await reply.end_stream(relay.last())
+        except ProviderFailed as error:
+            self._calls.broke(call, error)
+            raise
         finally:
             await stream.close()
 

@@ -84,9 +84,10 @@ class Upstream:
     """The connections to all providers."""
 
     def __init__(self, connect_timeout: float) -> None:
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15, ttl_dns_cache=60),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
+            timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             raise_for_status=False,
@@ -127,7 +128,12 @@ class Upstream:
 
     async def _send(self, plan: Plan) -> aiohttp.ClientResponse:
         body = plan.body if len(plan.body) < _LARGE_BODY else io.BytesIO(plan.body)
-        return await self._session.post(plan.url, data=body, headers=plan.headers, allow_redirects=False)
+        timeout = self._timeout
+        if plan.connect_seconds:
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=plan.connect_seconds)
+        return await self._session.post(
+            plan.url, data=body, headers=plan.headers, allow_redirects=False, timeout=timeout
+        )
 
 
 def _cut(response: aiohttp.ClientResponse | None) -> None:
