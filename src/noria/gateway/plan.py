@@ -6,10 +6,8 @@ of the hub. A prompt of format text asks the provider to continue a text, whatev
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
-import orjson
 from yarl import URL
 
 from noria.core.errors import BadInput, Unavailable
@@ -19,27 +17,35 @@ from noria.gateway.catalog import Catalog, Watcher
 from noria.gateway.dialects.base import Json, ProviderDialect
 from noria.gateway.dialects.chat import CHAT
 from noria.gateway.dialects.text import TEXT
+from noria.gateway.providers.adapters import ADAPTERS
+from noria.gateway.providers.base import Adapter, Call
 from noria.registry.snapshot import ProviderEntry, ProviderKeyEntry, ReleaseEntry
 from noria.registry.templates import render_prompt
 
-_PATHS: Final = {"chat": "/chat/completions", "text": "/completions"}
-_SPOKEN: Final[dict[str, ProviderDialect]] = {dialect.name: dialect for dialect in (CHAT, TEXT)}
+_DIALECTS: Final[dict[str, ProviderDialect]] = {dialect.name: dialect for dialect in (CHAT, TEXT)}
+_CONVERSES: Final = ("chat", "messages", "responses", "gemini", "converse")
+"""Dialects that the hub can be told in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is sent: `body` is JSON. `dialect` is the provider's; `parameters` are for the span, in the hub's words."""
+    """What is sent. `dialect` is the provider's; `parameters` are for the span, in the hub's words."""
 
     url: URL
     headers: dict[str, str]
     body: bytes
     dialect: ProviderDialect
-    provider: str
+    adapter: Adapter
+    to: Call
     parameters: Json
     key: str
     """The provider's key, only to be cut out of its error texts."""
     connect_seconds: float = 0.0
     """To connect within; 0: the installation's setting."""
+
+    @property
+    def provider(self) -> str:
+        return self.to.provider.name
 
 
 def make_plan(
@@ -49,56 +55,66 @@ def make_plan(
     provider = catalog.snapshot.providers.get(release.provider_id)
     if provider is None:
         raise Unavailable(f"The provider of release {release.number} is gone.", hint="Roll back, or add it again.")
+    adapter = ADAPTERS[provider.kind]
     key = watcher.provider_key(provider, chosen)
     base = catalog.engine_url(release) + "/v1" if provider.kind == "local" else provider.base_url
-    dialect, fields, parameters = _told(release, ask, provider)
-    fields["model"] = release.model
-    if ask.stream:
-        fields["stream"] = True
-        if dialect.name in _PATHS:
-            fields["stream_options"] = {**ask.stream_options, "include_usage": True}
-    try:
-        body = orjson.dumps(fields)
-    except TypeError as error:
-        raise BadInput("The request is nested too deeply.", code="invalid_json") from error
-    url = _url(base.rstrip("/") + _PATHS[dialect.name])
-    return Plan(url, _headers(key), body, dialect, provider.name, parameters, key)
+    dialect, fields, parameters = _told(release, ask, provider, adapter.spoken(provider))
+    to = Call(provider, base, release.model, dialect.name, ask.stream)
+    body = adapter.body(to, fields)
+    url = adapter.url(to)
+    return Plan(url, adapter.headers(to, key, url, body), body, dialect, adapter, to, parameters, key)
 
 
-@lru_cache(maxsize=256)
-def _url(text: str) -> URL:
-    return URL(text)
-
-
-@lru_cache(maxsize=256)
-def _headers(key: str) -> dict[str, str]:
-    fixed = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "noria"}
-    return {**fixed, "Authorization": f"Bearer {key}"} if key else fixed
-
-
-def _told(release: ReleaseEntry, ask: Ask, provider: ProviderEntry) -> tuple[ProviderDialect, Json, Json]:
+def _told(
+    release: ReleaseEntry, ask: Ask, provider: ProviderEntry, spoken: tuple[str, ...]
+) -> tuple[ProviderDialect, Json, Json]:
     """The provider's dialect, the request in it, and its parameters in the hub's words; the caller's win over the release's."""
     parameters = {**release.parameters, **ask.chat}
     if release.prompt is None:
-        if (dialect := _SPOKEN.get(ask.dialect.name)) is not None:
-            return dialect, {**dialect.parameters(release.parameters), **ask.body}, parameters
-        return CHAT, CHAT.from_chat(parameters), parameters
+        if ask.dialect.name in spoken and (dialect := _DIALECTS.get(ask.dialect.name)) is not None:
+            return dialect, {**dialect.parameters(release.parameters), **ask.body, **_options(ask)}, parameters
+        if not ask.messages:
+            raise BadInput(
+                f"The provider {provider.name!r} takes no {ask.dialect.span_name}.", hint="Call another endpoint."
+            )
+        dialect = _conversing(spoken, provider)
+        return dialect, dialect.from_chat(parameters), parameters
     if not ask.messages:
         raise BadInput("This endpoint has a prompt of its own, so it takes one text.", hint="Send one prompt as text.")
     rendered: str | list[Message] = render_prompt(release.prompt, ask.messages, ask.variables)
     if isinstance(rendered, str):
+        if "text" not in spoken:
+            raise BadInput(
+                f"The provider {provider.name!r} continues no texts, and this endpoint's prompt is one.",
+                hint="Write the prompt in the format chat.",
+            )
         content = {**_with_schema(parameters, provider), "prompt": rendered}
         return TEXT, TEXT.from_chat(content), parameters
-    return CHAT, CHAT.from_chat({**parameters, "messages": rendered}), parameters
+    dialect = _conversing(spoken, provider)
+    return dialect, dialect.from_chat({**parameters, "messages": rendered}), parameters
+
+
+def _options(ask: Ask) -> Json:
+    return {"stream_options": ask.stream_options} if ask.stream and ask.stream_options else {}
+
+
+def _conversing(spoken: tuple[str, ...], provider: ProviderEntry) -> ProviderDialect:
+    for name in spoken:
+        if name in _CONVERSES and name in _DIALECTS:
+            return _DIALECTS[name]
+    raise BadInput(
+        f"The provider {provider.name!r} holds no conversations.", hint="Give the endpoint a prompt of format text."
+    )
 
 
 def _with_schema(chat: Json, provider: ProviderEntry) -> Json:
     """`response_format` as the grammar that local engines take beside a text prompt."""
+    rest = {name: value for name, value in chat.items() if name != "response_format"}
     if (schema := _schema(chat.get("response_format"))) is None:
-        return {name: value for name, value in chat.items() if name != "response_format"}
+        return rest
     if provider.kind != "local":
         raise BadInput("'response_format' does not work here: this endpoint's prompt is plain text.")
-    return {**{name: value for name, value in chat.items() if name != "response_format"}, "json_schema": schema}
+    return {**rest, "json_schema": schema}
 
 
 def _schema(response_format: Any) -> Any:

@@ -17,6 +17,7 @@ from noria.core.errors import ProviderFailed
 from noria.gateway import payload, usage
 from noria.gateway.dialects.base import Json, ProviderDialect, Writer
 from noria.gateway.dialects.chat import is_usage
+from noria.gateway.providers.base import Events
 from noria.gateway.usage import Output
 
 _END = re.compile(rb"\r?\n\r?\n")
@@ -24,18 +25,6 @@ _MAX_EVENT = 1_000_000
 MAX_KEPT = 1_000_000
 Event = tuple[str, bytes]
 """Name ("" when it has none) and data of one event."""
-
-
-class Cutter(Protocol):
-    """Cuts a provider's bytes into events."""
-
-    def feed(self, piece: bytes) -> list[Event]:
-        """The events that are complete now. Raises ProviderFailed for bytes that are none."""
-        ...
-
-    def end(self) -> list[Event]:
-        """The provider closed its stream: the last event, when it had no end."""
-        ...
 
 
 class Relay(Protocol):
@@ -71,25 +60,6 @@ class Relay(Protocol):
     def chunks(self) -> int:
         """How many chunks came."""
         ...
-
-
-class SseCutter:
-    """Server-sent events."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, piece: bytes) -> list[Event]:
-        if self._rest:
-            piece = self._rest + piece
-        end = len(piece) if piece.endswith(b"\n\n") else _boundary(piece)
-        ready, self._rest = piece[:end], piece[end:]
-        if len(self._rest) > _MAX_EVENT:
-            raise ProviderFailed("The provider sent an event without an end.")
-        return [told for raw in _END.split(ready) if raw and (told := event_in(raw)) is not None]
-
-    def end(self) -> list[Event]:
-        return self.feed(b"\n\n") if self._rest.strip() else []
 
 
 class PassOn:
@@ -179,21 +149,21 @@ class PassOn:
 class Translate:
     """A stream whose caller speaks otherwise than the provider."""
 
-    def __init__(self, cutter: Cutter, dialect: ProviderDialect, writer: Writer) -> None:
+    def __init__(self, events: Events, dialect: ProviderDialect, writer: Writer) -> None:
         self.done = False
         self.failure: ProviderFailed | None = None
         self.truncated = False
-        self._cutter = cutter
+        self._events = events
         self._reader = dialect.reader()
         self._writer = writer
         self._chunks: list[Json] = []
         self._size = 0
 
     def feed(self, piece: bytes) -> bytes:
-        return self._told(self._cutter.feed(piece))
+        return self._told(self._events.feed(piece))
 
     def end(self) -> bytes:
-        return self._told(self._cutter.end())
+        return self._told(self._events.end())
 
     def last(self) -> bytes:
         return self._writer.end()

@@ -11,7 +11,6 @@ import io
 import logging
 import ssl
 from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 
@@ -22,7 +21,7 @@ from noria.gateway.dialects.base import Json, ProviderDialect
 from noria.gateway.failures import ProviderRefused
 from noria.gateway.guard import Guard
 from noria.gateway.plan import Plan
-from noria.gateway.sse import PassOn, Relay, SseCutter, Translate
+from noria.gateway.sse import PassOn, Relay, Translate
 
 _log = logging.getLogger("noria.gateway")
 _MAX_ANSWER = 64 * 1024 * 1024
@@ -156,7 +155,7 @@ async def _read(response: aiohttp.ClientResponse, plan: Plan) -> Whole:
 
 
 async def _begin(response: aiohttp.ClientResponse, plan: Plan, ask: Ask) -> Stream:
-    if "event-stream" not in response.headers.get("Content-Type", ""):
+    if "stream" not in response.headers.get("Content-Type", ""):
         raise _garbage(response, plan)
     relay = _relay(plan, ask)
     while piece := await response.content.readany():
@@ -174,7 +173,7 @@ def _relay(plan: Plan, ask: Ask) -> Relay:
     if plan.dialect.name == ask.dialect.name:
         return PassOn(plan.dialect, ask.dialect.closing, include_usage=ask.include_usage)
     writer = ask.dialect.writer(ask.body, include_usage=ask.include_usage)
-    return Translate(SseCutter(), plan.dialect, writer)
+    return Translate(plan.adapter.events(plan.to), plan.dialect, writer)
 
 
 async def _bytes(response: aiohttp.ClientResponse, limit: int) -> bytes:
@@ -190,9 +189,8 @@ async def _bytes(response: aiohttp.ClientResponse, limit: int) -> bytes:
 
 
 async def _refusal(response: aiohttp.ClientResponse, plan: Plan) -> NoriaError:
-    """The provider's error, with its message and code where it speaks OpenAI's shape and they may be shown."""
+    """The provider's error, with its message and code where its adapter finds them and they may be shown."""
     status = response.status
-    wait = _seconds(response.headers.get("Retry-After"))
     if status in {401, 403}:
         return ProviderRefused(
             status,
@@ -201,40 +199,18 @@ async def _refusal(response: aiohttp.ClientResponse, plan: Plan) -> NoriaError:
         )
     if 300 <= status < 400:
         return ProviderFailed(f"The provider {plan.provider!r} redirects elsewhere, which is not followed.")
-    detail = _error_object(await response.content.read(_MAX_ERROR))
-    message = str(detail.get("message") or f"The provider {plan.provider!r} answered with status {status}.")[:2000]
+    told = plan.adapter.refusal(status, response.headers, await response.content.read(_MAX_ERROR))
+    message = told.message or f"The provider {plan.provider!r} answered with status {status}."
     if plan.key:
         message = message.replace(plan.key, "…")
     return ProviderRefused(
         status,
         message,
-        kind=_short(detail.get("type")),
-        param=_short(detail.get("param")),
-        code=_short(detail.get("code")) or "provider_error",
-        retry_after=wait,
+        kind=told.kind,
+        param=told.param,
+        code=told.code or "provider_error",
+        retry_after=told.retry_after,
     )
-
-
-def _error_object(body: bytes) -> dict[str, Any]:
-    try:
-        answer = payload.tolerant(body)
-    except ValueError:
-        return {}
-    error = answer.get("error") if isinstance(answer, dict) else None
-    if isinstance(error, str):
-        return {"message": error}
-    return error if isinstance(error, dict) else {}
-
-
-def _short(value: Any) -> str | None:
-    return str(value)[:200] if isinstance(value, str | int) and not isinstance(value, bool) else None
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None
 
 
 def _garbage(response: aiohttp.ClientResponse, plan: Plan) -> ProviderFailed:

@@ -33,6 +33,7 @@ from noria.registry.snapshot import (
     EngineEntry,
     KeyEntry,
     ProviderEntry,
+    ProviderKeyEntry,
     ReleaseEntry,
     Snapshot,
 )
@@ -55,7 +56,7 @@ def build(stores: Stores) -> Snapshot:
         version = changes.current(connection)
         rollouts = {row["endpoint_id"]: Rollout(**_only(row, Rollout)) for row in _rows(connection, tables.rollouts)}
         releases = _releases(connection, rollouts.values())
-        providers = {row["id"]: _provider(row) for row in _rows(connection, tables.providers)}
+        providers = _providers(connection)
         weights = _Weights(connection, releases, providers)
         spoken = _prompts(connection, releases)
         keys = [KeyEntry(**asdict(key)) for key in gateway_keys(connection)]
@@ -219,8 +220,16 @@ def _prompts(connection: Connection, releases: Iterable[Any]) -> dict[str, Promp
     }
 
 
-def _provider(row: Any) -> ProviderEntry:
-    return ProviderEntry(**_only(row, ProviderEntry))
+def _providers(connection: Connection) -> dict[str, ProviderEntry]:
+    table = tables.provider_keys
+    keys: dict[str, list[ProviderKeyEntry]] = {}
+    for row in connection.execute(select(table).order_by(table.c.id)).mappings():
+        keys.setdefault(row["provider_id"], []).append(ProviderKeyEntry(row["id"], row["sealed"], row["weight"]))
+    own = [name for name in ProviderEntry.__slots__ if name != "keys"]
+    return {
+        row["id"]: ProviderEntry(**{name: row[name] for name in own}, keys=tuple(keys.get(row["id"], ())))
+        for row in _rows(connection, tables.providers)
+    }
 
 
 def _release(row: Any, spoken: dict[str, PromptVersion], engine: str) -> ReleaseEntry:
