@@ -19,11 +19,13 @@ from noria.gateway.access import authenticate, callable_names
 from noria.gateway.ask import Headers
 from noria.gateway.calls import Calls
 from noria.gateway.catalog import Watcher
+from noria.gateway.count import Counting
 from noria.gateway.dialects import openai
 from noria.gateway.dialects.base import CallerDialect
 from noria.gateway.dialects.chat import CHAT
+from noria.gateway.dialects.messages import Messages
 from noria.gateway.dialects.text import TEXT
-from noria.gateway.guard import Receive
+from noria.gateway.guard import Receive, Times
 from noria.gateway.limits import Limiter
 from noria.gateway.metrics import Metrics
 from noria.gateway.reply import Send, send_body, send_error, send_json
@@ -33,6 +35,7 @@ from noria.gateway.upstream import Upstream
 from noria.stores.counters import open_counters
 
 _log = logging.getLogger("noria.gateway")
+MESSAGES = Messages()
 _OTLP = frozenset({"/v1/traces", "/v1/logs", "/v1/metrics"})
 Handler = Callable[[str, Headers, Receive, Send], Awaitable[None]]
 
@@ -52,9 +55,14 @@ class Gateway:
         self._watcher = Watcher(settings)
         self._metrics = Metrics()
         self._path: RequestPath
-        self._dialects: dict[str, CallerDialect] = {"/v1/chat/completions": CHAT, "/v1/completions": TEXT}
+        self._dialects: dict[str, CallerDialect] = {
+            "/v1/chat/completions": CHAT,
+            "/v1/completions": TEXT,
+            "/v1/messages": MESSAGES,
+        }
         self._routes: dict[str, tuple[str, Handler]] = {
             **dict.fromkeys(self._dialects, ("POST", self._answer)),
+            "/v1/messages/count_tokens": ("POST", self._count_tokens),
             "/v1/models": ("GET", self._models),
             "/healthz": ("GET", self._healthz),
             "/readyz": ("GET", self._readyz),
@@ -73,7 +81,7 @@ class Gateway:
             await handler(path, dict(scope["headers"]), receive, send)
         except NoriaError as error:
             extra = [(b"allow", method.encode())] if isinstance(error, _WrongMethod) else []
-            await send_error(send, error, self._dialects.get(path, CHAT), extra)
+            await send_error(send, error, self._dialects.get(path, CHAT), extra=extra)
 
     def _other(self, path: str) -> tuple[str, Handler]:
         if path.startswith("/v1/models/"):
@@ -86,6 +94,9 @@ class Gateway:
 
     async def _answer(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
         await self._path.answer(headers, self._dialects[path], receive, send)
+
+    async def _count_tokens(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
+        await self._counting.answer(headers, receive, send)
 
     async def _models(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
         await send_json(send, 200, openai.model_list(self._callable(headers)))
@@ -128,6 +139,7 @@ class Gateway:
             limiter=Limiter(self._counters),
             recorder=self._recorder,
         )
+        self._counting = Counting(self._watcher, upstream, Times.of(settings), settings.max_body_mb * 1_000_000)
         self._watcher.refresh()
         watching = asyncio.create_task(self._watcher.run())
         await send({"type": "lifespan.startup.complete"})

@@ -45,6 +45,11 @@ class Ask:
     """Bytes of the body."""
 
     @property
+    def told(self) -> Json:
+        """The caller's body with its model, for those who answer in its dialect."""
+        return {**self.body, "model": self.model}
+
+    @property
     def messages(self) -> list[Message]:
         messages: list[Message] = self.chat.get("messages") or []
         return messages

@@ -14,6 +14,7 @@ from noria.core.errors import BadInput, Unavailable
 from noria.core.records import Message
 from noria.gateway.ask import Ask
 from noria.gateway.catalog import Catalog, Watcher
+from noria.gateway.dialects import messages
 from noria.gateway.dialects.base import Json, ProviderDialect
 from noria.gateway.dialects.chat import CHAT
 from noria.gateway.dialects.text import TEXT
@@ -22,7 +23,7 @@ from noria.gateway.providers.base import Adapter, Call
 from noria.registry.snapshot import ProviderEntry, ProviderKeyEntry, ReleaseEntry
 from noria.registry.templates import render_prompt
 
-_DIALECTS: Final[dict[str, ProviderDialect]] = {dialect.name: dialect for dialect in (CHAT, TEXT)}
+_DIALECTS: Final[dict[str, ProviderDialect]] = {dialect.name: dialect for dialect in (CHAT, TEXT, messages.Messages())}
 _CONVERSES: Final = ("chat", "messages", "responses", "gemini", "converse")
 """Dialects that the hub can be told in."""
 
@@ -78,7 +79,7 @@ def _told(
                 f"The provider {provider.name!r} takes no {ask.dialect.span_name}.", hint="Call another endpoint."
             )
         dialect = _conversing(spoken, provider)
-        return dialect, dialect.from_chat(parameters), parameters
+        return dialect, dialect.from_chat(_plain(parameters, ask, provider, dialect)), parameters
     if not ask.messages:
         raise BadInput("This endpoint has a prompt of its own, so it takes one text.", hint="Send one prompt as text.")
     rendered: str | list[Message] = render_prompt(release.prompt, ask.messages, ask.variables)
@@ -91,7 +92,28 @@ def _told(
         content = {**_with_schema(parameters, provider), "prompt": rendered}
         return TEXT, TEXT.from_chat(content), parameters
     dialect = _conversing(spoken, provider)
-    return dialect, dialect.from_chat({**parameters, "messages": rendered}), parameters
+    told = _plain({**parameters, "messages": rendered}, ask, provider, dialect)
+    return dialect, dialect.from_chat(told), parameters
+
+
+def make_count_plan(watcher: Watcher, catalog: Catalog, release: ReleaseEntry, ask: Ask) -> Plan | None:
+    """The question how many tokens a request is; None when the release's provider cannot answer it."""
+    provider = catalog.snapshot.providers.get(release.provider_id)
+    if provider is None or release.prompt is not None or "messages" not in ADAPTERS[provider.kind].spoken(provider):
+        return None
+    adapter = ADAPTERS[provider.kind]
+    key = watcher.provider_key(provider)
+    to = Call(provider, provider.base_url, release.model, "messages", False)
+    url = adapter.url(to) / "count_tokens"
+    body = adapter.body(to, messages.count_request(ask.body))
+    return Plan(url, adapter.headers(to, key, url, body), body, _DIALECTS["messages"], adapter, to, {}, key)
+
+
+def _plain(chat: Json, ask: Ask, provider: ProviderEntry, dialect: ProviderDialect) -> Json:
+    """Without the words that only Anthropic's dialect has, for OpenAI and Azure, which refuse what they do not know."""
+    if ask.dialect.name != "messages" or dialect is not CHAT or provider.kind == "local":
+        return chat
+    return messages.plain(chat)[0]
 
 
 def _options(ask: Ask) -> Json:

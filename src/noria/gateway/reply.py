@@ -44,9 +44,9 @@ class Reply:
     async def fail(self, error: NoriaError) -> None:
         """The error, in the shape that fits how far the answer has come."""
         if self._streaming:
-            await self.end_stream(self._call.dialect.error_event(error))
+            await self.end_stream(self._call.dialect.error_event(error, self._call.trace_id))
         else:
-            await send_error(self._send, error, self._call.dialect, self._headers())
+            await send_error(self._send, error, self._call.dialect, self._call.trace_id, self._headers())
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
         call = self._call
@@ -59,7 +59,11 @@ class Reply:
 
 
 async def send_error(
-    send: Send, error: NoriaError, dialect: CallerDialect, extra: list[tuple[bytes, bytes]] | None = None
+    send: Send,
+    error: NoriaError,
+    dialect: CallerDialect,
+    request_id: str = "",
+    extra: list[tuple[bytes, bytes]] | None = None,
 ) -> None:
     """An error as JSON, with retry-after where trying again makes sense."""
     headers = list(extra or [])
@@ -68,7 +72,7 @@ async def send_error(
         headers.append((b"retry-after-ms", str(max(1, round(wait * 1000))).encode()))
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    await send_json(send, error.status, dialect.error(error), headers)
+    await send_json(send, error.status, dialect.error(error, request_id), headers)
 
 
 async def send_json(send: Send, status: int, body: bytes, extra: list[tuple[bytes, bytes]] | None = None) -> None:

@@ -93,7 +93,7 @@ class RequestPath:
     async def _whole(self, answer: Whole, call: Call, guard: Guard, reply: Reply) -> None:
         ask, body = call.ask, answer.raw
         if ask is not None and answer.dialect.name != ask.dialect.name:
-            body = openai.encoded(ask.dialect.answer(answer.chat, ask.body))
+            body = openai.encoded(ask.dialect.answer(answer.chat, ask.told))
         call.first_ns = now_ns()
         self._recorder.write(call, usage.whole(answer.chat))
         guard.done = True

@@ -118,6 +118,30 @@ class Upstream:
         finally:
             guard.rest()
 
+    async def json(self, plan: Plan, guard: Guard) -> Json:
+        """A JSON object of the provider that is no answer of a model. Raises as `call` does."""
+        guard.wait_at_most(guard.limits.first_byte)
+        response: aiohttp.ClientResponse | None = None
+        try:
+            response = await self._post(plan)
+            if response.status != 200:
+                raise await _refusal(response, plan)
+            answer = payload.tolerant(await _bytes(response, _MAX_ANSWER))
+        except asyncio.CancelledError as error:
+            _cut(response)
+            raise guard.cause(error) from None
+        except NoriaError:
+            _cut(response)
+            raise
+        except Exception as error:
+            _cut(response)
+            raise _failure(error, plan) from error
+        finally:
+            guard.rest()
+        if not isinstance(answer, dict):
+            raise _garbage(response, plan)
+        return answer
+
     async def _post(self, plan: Plan) -> aiohttp.ClientResponse:
         """Sent again once when a kept connection turned out to be closed: the provider then has not seen it."""
         try:
@@ -172,7 +196,7 @@ async def _begin(response: aiohttp.ClientResponse, plan: Plan, ask: Ask) -> Stre
 def _relay(plan: Plan, ask: Ask) -> Relay:
     if plan.dialect.name == ask.dialect.name:
         return PassOn(plan.dialect, ask.dialect.closing, include_usage=ask.include_usage)
-    writer = ask.dialect.writer(ask.body, include_usage=ask.include_usage)
+    writer = ask.dialect.writer(ask.told, include_usage=ask.include_usage)
     return Translate(plan.adapter.events(plan.to), plan.dialect, writer)
 
 

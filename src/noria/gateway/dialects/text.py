@@ -81,10 +81,10 @@ class Text:
     def writer(self, body: Json, *, include_usage: bool) -> TextWriter:
         return TextWriter(include_usage)
 
-    def error(self, error: NoriaError) -> bytes:
+    def error(self, error: NoriaError, request_id: str = "") -> bytes:
         return openai.error_body(error)
 
-    def error_event(self, error: NoriaError) -> bytes:
+    def error_event(self, error: NoriaError, request_id: str = "") -> bytes:
         return openai.error_event(error)
 
     def from_chat(self, chat: Json) -> Json:
