@@ -82,6 +82,8 @@ def _play(
         if not stop:
             _invite(screen, settings, [admin, *story.people])
             installation.wait()
+    if not story.record["gate"]["passed"]:
+        raise SystemExit(1)
 
 
 def _invite(screen: Screen, settings: Settings, logins: list[Login]) -> None:

@@ -14,6 +14,12 @@ from noria.app.demo.screen import Screen
 
 Record = dict[str, Any]
 
+BASELINES = {
+    "majority": "The most frequent answer",
+    "nearest": "The answer of the nearest training row (TF-IDF)",
+    "linear": "A linear classifier",
+}
+
 
 def tables(screen: Screen, record: Record) -> None:
     """Print what was measured, who beat whom, and where one answer comes from."""
@@ -21,11 +27,9 @@ def tables(screen: Screen, record: Record) -> None:
     columns = ["", metric, "95 % interval", "valid", "n", "p50 ms", "p95 ms", "prompt tokens", "CPU s"]
     lines = [*(dict(b, name=f"baseline {b['name']}") for b in record["baselines"]), *record["releases"]]
     screen.table("What was measured on the same held-out rows", columns, [_row(line) for line in lines])
-    p_value = record["gate"].get("p_value")
-    screen.say("")
-    screen.say(f"Release 2 against release 1: p = {p_value:.4g}, paired test on the same rows." if p_value else "")
-    if best := better_baseline(record):
-        screen.say(best)
+    screen.console.print()
+    screen.say(against_release_1(record))
+    screen.say(against_baselines(record))
     training = record["training"]
     screen.say(
         f"Failed requests: {record['failed_requests']}. Fallbacks: {record['fallbacks']}. "
@@ -36,17 +40,54 @@ def tables(screen: Screen, record: Record) -> None:
         screen.say(sentence)
 
 
-def better_baseline(record: Record) -> str:
-    """A sentence that says so plainly when a cheap baseline is as good as the tuned model; empty when none is."""
-    tuned = next((r for r in record["releases"] if r["name"] == "release 2"), None)
-    best = max(record["baselines"], key=lambda b: b["score"], default=None)
-    if tuned is None or best is None or best["score"] < tuned["score"]:
-        return ""
-    verb = "wins" if best["score_low"] > tuned["score"] else "is as good"
-    return (
-        f"The {best['name']} baseline {verb}: {best['score']:.3f} against {tuned['score']:.3f} of release 2, "
-        "at a fraction of the cost. For this task, use it."
+def measured(name: str, evaluation: Record, metric: str) -> Record:
+    """One line of `baselines` or `releases` out of an evaluation; None stands where nothing was measured."""
+    main = evaluation["metrics"][metric]
+    other = {key: (evaluation["metrics"].get(key) or {}).get("value") for key in ("exact_match", "valid")}
+    return {
+        "name": name,
+        "n": evaluation["n"],
+        "metric": metric,
+        "score": main["value"],
+        "score_low": main["low"],
+        "score_high": main["high"],
+        "exact": other["exact_match"],
+        "valid": other["valid"],
+        "p50_ms": evaluation["latency"].get("p50_ms"),
+        "p95_ms": evaluation["latency"].get("p95_ms"),
+        "prompt_tokens_mean": evaluation["tokens"].get("prompt_mean"),
+        "cpu_seconds": evaluation.get("cpu_seconds"),
+        "evaluation": evaluation["id"],
+    }
+
+
+def against_release_1(record: Record) -> str:
+    """A sentence on the gate: how sure it is that release 2 is better, and what became of it."""
+    gate = record["gate"]
+    sure = (
+        ""
+        if gate["p_value"] is None
+        else f" (p = {gate['p_value']:.2g} against release 1, paired test on the same rows)"
     )
+    if gate["passed"]:
+        return f"Release 2 passed its gate{sure}."
+    return f"Release 2 did not pass its gate{sure}; release 1 goes on serving."
+
+
+def against_baselines(record: Record) -> str:
+    """A sentence on release 2 beside the best cheap baseline that says so plainly when the baseline wins."""
+    tuned = next(r for r in record["releases"] if r["name"] == "release 2")
+    best = max(record["baselines"], key=lambda line: line["score"])
+    found = best["against_release_2"]
+    figures = (
+        f"{best['score']:.3f} against {tuned['score']:.3f} of release 2 (p = {found['p_value']:.2g}, {found['test']})"
+    )
+    title = BASELINES.get(best["name"], best["name"])
+    if found["verdict"] == "better":
+        return f"{title} wins: {figures}, at a fraction of the cost. For this task, use it."
+    if found["verdict"] == "worse":
+        return f"The best cheap baseline, {title[0].lower()}{title[1:]}, loses: {figures}."
+    return f"{title} does as well, as far as these rows can tell: {figures}, at a fraction of the cost."
 
 
 def _row(line: Record) -> list[str]:
@@ -73,6 +114,8 @@ def write_report(folder: Path, record: Record) -> Path:
     (folder / "report.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     css = (files("noria.web") / "static" / "noria.css").read_text(encoding="utf-8")
     environment = Environment(loader=PackageLoader("noria.app.demo", "."), autoescape=True)
-    page = environment.get_template("report.html").render(record=record, css=css, verdict=better_baseline(record))
+    page = environment.get_template("report.html").render(
+        record=record, css=css, verdict=[against_release_1(record), against_baselines(record)], titles=BASELINES
+    )
     (folder / "report.html").write_text(page, encoding="utf-8")
     return folder
