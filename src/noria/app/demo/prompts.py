@@ -7,6 +7,8 @@ from noria.app.demo.data import Row, answer, question
 
 TALK = "{{#messages}}{{role}}: {{content}}\n{{/messages}}"
 MOST_EXAMPLES = 12
+MARGIN = 0.1
+"""How far below the primary a release on another machine may lie, with 95 % confidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,5 +87,10 @@ def _example(task: Task, row: Row) -> str:
 
 
 def not_worse(gate: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same gate for a release that changes where a model runs, not what it says."""
-    return [{**clause, "require": "not_worse"} if clause.get("require") == "better" else clause for clause in gate]
+    """The gate for a release that changes where a model runs, not what it says: fewer rows, on which it may not lose."""
+    return [
+        {**{k: v for k, v in clause.items() if k != "at_least"}, "require": "not_worse", "margin": MARGIN}
+        if clause.get("require") == "better"
+        else clause
+        for clause in gate
+    ]
