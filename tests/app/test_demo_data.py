@@ -16,7 +16,7 @@ import pytest
 
 from noria.app.demo import sgd
 from noria.app.demo.data import answer, choose, shipped
-from noria.app.demo.prompts import TASKS, few_shot, short
+from noria.app.demo.prompts import BRIEFS, few_shot, short
 from noria.core.errors import BadInput
 from noria.registry.templates import compile_text
 from tests.conftest import data_set
@@ -99,8 +99,8 @@ def test_banking77_intents_are_evenly_spaced() -> None:
 
 def test_few_shot_prompt_shows_each_kind_once_and_compiles() -> None:
     source = shipped(traffic=96)
-    text = few_shot(TASKS["calls"], source.train)
-    assert text.endswith(short(TASKS["calls"]))
+    text = few_shot(BRIEFS["calls"], source.train)
+    assert text.endswith(short(BRIEFS["calls"]))
     rendered = compile_text(text).render({"messages": [{"role": "user", "content": "where is 1"}]})
     assert rendered.endswith("user: where is 1\ncall:")
     assert rendered.count("\ncall: {") == 12

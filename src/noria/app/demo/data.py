@@ -19,6 +19,8 @@ from typing import Any
 from noria.app.demo.sgd import fetch_schema_guided
 from noria.core.errors import BadInput
 from noria.datasets.importing import Import, Upload
+from noria.evaluation.records import Task
+from noria.evaluation.rows import detect
 
 Row = dict[str, Any]
 
@@ -35,8 +37,8 @@ class Source:
     test: list[Row]
     traffic: list[Row]
     """Rows held back from `train`; customers whose right answer is known."""
-    task: str
-    """"calls" when the targets are JSON objects, "classification" otherwise."""
+    task: Task
+    """What the targets are, as evaluations will see them."""
     refused: list[str] = field(default_factory=list)
     """Lines of the user's files that cannot be used, each with its number and the reason."""
 
@@ -105,7 +107,7 @@ def _source(
         train=[row for i, row in enumerate(train) if i not in held],
         test=test,
         traffic=[train[i] for i in order if i in held],
-        task="calls" if all(_is_object(answer(row)) for row in test[:50]) else "classification",
+        task=detect([answer(row) for row in test]),
         refused=list(refused),
     )
 
@@ -134,13 +136,6 @@ def _some_intents(train: list[Row], test: list[Row], count: int) -> tuple[list[R
     for rows in kept:
         random.Random(SEED).shuffle(rows)
     return kept[0], kept[1]
-
-
-def _is_object(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except ValueError:
-        return False
 
 
 def write_jsonl(path: Path, rows: list[Row]) -> Path:

@@ -10,7 +10,11 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
+from noria import __version__
 from noria.app.demo.screen import Screen
+from noria.core.errors import Unavailable
+from noria.evaluation.records import METRICS
+from noria.web import charts
 
 Record = dict[str, Any]
 
@@ -23,8 +27,17 @@ BASELINES = {
 
 def tables(screen: Screen, record: Record) -> None:
     """Print what was measured, who beat whom, and where one answer comes from."""
-    metric = record["releases"][0]["metric"].replace("_", " ")
-    columns = ["", metric, "95 % interval", "valid", "n", "p50 ms", "p95 ms", "prompt tokens", "CPU s"]
+    columns = [
+        "",
+        METRICS[record["releases"][0]["metric"]].title,
+        "95 % interval",
+        "valid",
+        "n",
+        "p50 ms",
+        "p95 ms",
+        "tokens in",
+        "CPU s",
+    ]
     lines = [*(dict(b, name=f"baseline {b['name']}") for b in record["baselines"]), *record["releases"]]
     screen.table("What was measured on the same held-out rows", columns, [_row(line) for line in lines])
     screen.console.print()
@@ -62,16 +75,14 @@ def measured(name: str, evaluation: Record, metric: str) -> Record:
 
 
 def against_release_1(record: Record) -> str:
-    """A sentence on the gate: how sure it is that release 2 is better, and what became of it."""
-    gate = record["gate"]
-    sure = (
-        ""
-        if gate["p_value"] is None
-        else f" (p = {gate['p_value']:.2g} against release 1, paired test on the same rows)"
-    )
-    if gate["passed"]:
-        return f"Release 2 passed its gate{sure}."
-    return f"Release 2 did not pass its gate{sure}; release 1 goes on serving."
+    """A sentence on the gate: how much better release 2 is, how sure that is, and what became of it."""
+    first, second = (next(r for r in record["releases"] if r["name"] == f"release {number}") for number in (1, 2))
+    figures = f"{METRICS[second['metric']].title} {second['score']:.3f} against {first['score']:.3f} of release 1"
+    if (p_value := record["gate"]["p_value"]) is not None:
+        figures += f" (p = {p_value:.2g}, paired test on the same rows)"
+    if record["gate"]["passed"]:
+        return f"Release 2 passed its gate: {figures}."
+    return f"Release 2 did not pass its gate, so release 1 goes on serving: {figures}."
 
 
 def against_baselines(record: Record) -> str:
@@ -112,10 +123,27 @@ def write_report(folder: Path, record: Record) -> Path:
     """report.json and a report.html that needs nothing else, in `folder`; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    css = (files("noria.web") / "static" / "noria.css").read_text(encoding="utf-8")
     environment = Environment(loader=PackageLoader("noria.app.demo", "."), autoescape=True)
     page = environment.get_template("report.html").render(
-        record=record, css=css, verdict=[against_release_1(record), against_baselines(record)], titles=BASELINES
+        record=record,
+        css=(files("noria.web") / "static" / "noria.css").read_text(encoding="utf-8"),
+        verdict=[against_release_1(record), against_baselines(record)],
+        metric=METRICS[record["releases"][0]["metric"]],
+        titles=BASELINES,
+        answers=sum(arm["answers"] for part in record["traffic"] for arm in part["arms"]) + record["failed_requests"],
+        charts=_loss(record["training"]["losses"]),
+        version=__version__,
     )
     (folder / "report.html").write_text(page, encoding="utf-8")
     return folder
+
+
+def _loss(losses: list[float]) -> dict[str, str]:
+    """The curve in both themes; empty where it cannot be drawn, its last value stands beside it in words."""
+    rows = [{"step": step, "loss": loss} for step, loss in enumerate(losses, 1)]
+    spec = charts.line(charts.thin(rows), x="step", y="loss", x_title="step", y_title="loss", zero=True)
+    themes: tuple[charts.Theme, ...] = ("light", "dark")
+    try:
+        return {theme: charts.to_svg(spec, theme=theme, width=420) for theme in themes} if rows else {}
+    except Unavailable:
+        return {}

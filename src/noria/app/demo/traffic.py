@@ -107,6 +107,14 @@ def failures(replies: list[Reply]) -> Counter[str]:
     return Counter(reply.failed for reply in replies if reply.failed)
 
 
-def by_release(replies: list[Reply]) -> Counter[str]:
-    """How many answers each release gave."""
-    return Counter(reply.release for reply in replies if not reply.failed)
+def by_release(replies: list[Reply]) -> list[dict[str, Any]]:
+    """How many answers each release gave, and how many of them were right."""
+    given = sorted({reply.release for reply in replies if not reply.failed})
+    return [
+        {
+            "release": int(release),
+            "answers": sum(reply.release == release for reply in replies),
+            "right": sum(reply.right for reply in replies if reply.release == release),
+        }
+        for release in given
+    ]
