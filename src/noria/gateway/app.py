@@ -116,7 +116,11 @@ class Gateway:
         await send_json(send, 200, b'{"status":"ok"}')
 
     async def _readyz(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
-        """The process can answer requests: it has a snapshot that is fresh enough, and room for spans."""
+        """The process can answer requests: it has a snapshot that is fresh enough, and room for spans.
+
+        It looks at the snapshot first, so who has just published one knows from the answer that it serves.
+        """
+        self._watcher.refresh()
         snapshot = self._watcher.current().snapshot
         self._recorder.check()
         await send_json(send, 200, orjson.dumps({"status": "ready", "version": snapshot.version}))
