@@ -4,10 +4,12 @@ ProviderFailed (core)
 └── ProviderRefused   the provider answered with an error of its own; its message and code are kept
 Unavailable (core)
 └── NotReady          a part is starting or full: try again after `retry_after` seconds
+BadInput (core)
+└── BodyLate          the request's body did not arrive in time (408)
 ClientLeft            nobody waits for the answer any more; never sent, only recorded (499)
 """
 
-from noria.core.errors import NoriaError, ProviderFailed, Unavailable
+from noria.core.errors import BadInput, NoriaError, ProviderFailed, Unavailable
 
 _PASSED_ON = frozenset({400, 404, 409, 413, 415, 422, 429, 503, 504})
 _MAX_RETRY_AFTER = 300.0
@@ -44,6 +46,13 @@ class NotReady(Unavailable):
     def __init__(self, message: str, *, hint: str = "", retry_after: float = 2.0) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
+
+
+class BodyLate(BadInput):
+    """The body of a request stalled or came too slowly."""
+
+    status = 408
+    code = "request_timeout"
 
 
 class ClientLeft(NoriaError):

@@ -11,6 +11,7 @@ import uvicorn
 
 from noria.core.settings import Settings
 from noria.gateway.app import Gateway
+from noria.gateway.connections import Connection
 
 _DRAIN_SECONDS = 30
 
@@ -24,7 +25,7 @@ def main(settings: Settings) -> None:
         Gateway(settings),
         host=settings.host,
         port=settings.gateway_port,
-        http="httptools",
+        http=Connection,
         loop="uvloop",
         ws="none",
         lifespan="on",
