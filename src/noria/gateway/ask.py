@@ -9,15 +9,17 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from noria.core.errors import BadInput, TimedOut, TooLarge
+from noria.core.errors import BadInput, TooLarge
 from noria.core.records import Message
 from noria.gateway import payload
 from noria.gateway.dialects.base import CallerDialect, Json
-from noria.gateway.failures import ClientLeft
+from noria.gateway.failures import BodyLate, ClientLeft
+from noria.gateway.fields import check_types
 from noria.gateway.guard import Receive
 
 _BODY_SECONDS = 60.0
 _HEADER_CHARS = 256
+_LENGTH_DIGITS = 20
 
 Headers = dict[bytes, bytes]
 
@@ -56,27 +58,22 @@ class Ask:
 
 
 async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises TooLarge, TimedOut when it does not arrive, ClientLeft."""
+    """The whole body. Raises TooLarge, BodyLate, ClientLeft."""
     declared = headers.get(b"content-length", b"0")
-    if declared.isdigit() and int(declared) > limit:
+    if declared.isdigit() and (len(declared) > _LENGTH_DIGITS or int(declared) > limit):
         raise _too_large(limit)
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise BadInput("Compressed request bodies are not accepted.", hint="Send the body as plain JSON.")
-    message = await _next(receive)
-    if not message.get("more_body"):
-        body: bytes = message.get("body", b"")
-        if len(body) > limit:
-            raise _too_large(limit)
-        return body
     try:
         async with asyncio.timeout(_BODY_SECONDS):
-            return await _rest_of_body(message.get("body", b""), receive, limit)
+            return await _whole_body(receive, limit)
     except TimeoutError as error:
-        raise TimedOut(f"The request's body did not arrive within {_BODY_SECONDS:.0f} seconds.") from error
+        raise BodyLate(f"The request's body did not arrive within {_BODY_SECONDS:g} seconds.") from error
 
 
-async def _rest_of_body(first: bytes, receive: Receive, limit: int) -> bytes:
-    parts, size, more = [first], len(first), True
+async def _whole_body(receive: Receive, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size, more = 0, True
     while more:
         message = await _next(receive)
         parts.append(message.get("body", b""))
@@ -84,7 +81,7 @@ async def _rest_of_body(first: bytes, receive: Receive, limit: int) -> bytes:
         size += len(parts[-1])
         if size > limit:
             raise _too_large(limit)
-    return b"".join(parts)
+    return b"".join(parts) if len(parts) > 1 else parts[0]
 
 
 async def _next(receive: Receive) -> dict[str, Any]:
@@ -107,6 +104,7 @@ def parse(raw: bytes, dialect: CallerDialect, headers: Headers) -> Ask:
     own = body.pop("noria", None) or {}
     if not isinstance(own, dict):
         raise BadInput('"noria" must be an object.')
+    check_types(body)
     dialect.check(body)
     model = body.pop("model", None)
     if not isinstance(model, str) or not model:

@@ -6,12 +6,14 @@ Unavailable (core)
 └── NotReady          a part is starting or full: try again after `retry_after` seconds
 Limited (core)
 └── OverLimit         a limit or a budget is used up
+BadInput (core)
+└── BodyLate          the request's body did not arrive in time (408)
 ClientLeft            nobody waits for the answer any more; never sent, only recorded (499)
 """
 
 from typing import Literal
 
-from noria.core.errors import Limited, NoriaError, ProviderFailed, Unavailable
+from noria.core.errors import BadInput, Limited, NoriaError, ProviderFailed, Unavailable
 
 Unit = Literal["requests", "tokens", "concurrent", "day", "month"]
 
@@ -60,6 +62,13 @@ class OverLimit(Limited):
         super().__init__(message, hint=hint, code="insufficient_quota" if budget else "rate_limit_exceeded")
         self.unit = unit
         self.retry_after = retry_after
+
+
+class BodyLate(BadInput):
+    """The body of a request stalled or came too slowly."""
+
+    status = 408
+    code = "request_timeout"
 
 
 class ClientLeft(NoriaError):

@@ -13,6 +13,7 @@ import uvicorn
 
 from noria.core.settings import Settings
 from noria.gateway import workers
+from noria.gateway.connections import Connection
 
 _DRAIN_SECONDS = 30
 
@@ -40,7 +41,7 @@ def _serve(settings: Settings) -> None:
             gateway,
             host=settings.host,
             port=settings.gateway_port,
-            http="httptools",
+            http=Connection,
             loop="uvloop",
             ws="none",
             lifespan="on",
