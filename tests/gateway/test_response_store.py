@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from noria.core.errors import BadInput, NotFound, TooLarge
 from noria.core.folder import Folder
-from noria.gateway.dialects import responses_ids
 from noria.gateway.dialects.responses import Responses
-from noria.gateway.dialects.responses_input import sealed
+from noria.gateway.dialects.responses import ids as responses_ids
+from noria.gateway.dialects.responses.input import sealed
 from noria.gateway.failures import NotReady
 from noria.gateway.response_store import ResponseStore, items_of, portable
 

@@ -6,6 +6,7 @@ know: every other field passes through unread, so new fields of a provider work 
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,8 +33,10 @@ class Ask:
     model: str
     body: Json
     """The caller's body without `model`, `stream`, `stream_options` and `noria`."""
+    whole: Json
+    """The body with the whole conversation, where it continues one that is kept here; else the body."""
     chat: Json
-    """The same as a chat body: `messages` and parameters. `messages` is empty for what is no conversation."""
+    """The whole as a chat body: `messages` and parameters. `messages` is empty for what is no conversation."""
     stream: bool
     include_usage: bool
     """Whether the caller wants the usage at the end of a stream."""
@@ -98,8 +101,8 @@ def _too_large(limit: int) -> TooLarge:
     )
 
 
-def parse(raw: bytes, dialect: CallerDialect, headers: Headers) -> Ask:
-    """The request in `raw`. Raises BadInput that says which field is wrong."""
+def parse(raw: bytes, dialect: CallerDialect, headers: Headers, continued: Callable[[Json], Json] | None = None) -> Ask:
+    """The request in `raw`; `continued` puts the conversation so far before it. Raises BadInput that names the field."""
     body = _object(raw)
     own = body.pop("noria", None) or {}
     if not isinstance(own, dict):
@@ -117,11 +120,13 @@ def parse(raw: bytes, dialect: CallerDialect, headers: Headers) -> Ask:
         options = body.pop("stream_options", None) or {}
     metadata = body.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
-    chat = dialect.to_chat(body)
+    whole = continued(body) if continued is not None else body
+    chat = dialect.to_chat(whole)
     return Ask(
         dialect=dialect,
         model=model,
         body=body,
+        whole=whole,
         chat=chat,
         stream=bool(stream),
         include_usage=not dialect.usage_on_request or bool(options.get("include_usage")),

@@ -17,13 +17,22 @@ from noria.gateway.catalog import Catalog, Watcher
 from noria.gateway.dialects import messages
 from noria.gateway.dialects.base import Json, ProviderDialect
 from noria.gateway.dialects.chat import CHAT
+from noria.gateway.dialects.converse import Converse
+from noria.gateway.dialects.embeddings import Embeddings
+from noria.gateway.dialects.gemini import Gemini
+from noria.gateway.dialects.responses import Responses
+from noria.gateway.dialects.responses.ids import unwrapped
 from noria.gateway.dialects.text import TEXT
 from noria.gateway.providers.adapters import ADAPTERS
 from noria.gateway.providers.base import Adapter, Call
+from noria.gateway.response_store import portable
 from noria.registry.snapshot import ProviderEntry, ProviderKeyEntry, ReleaseEntry
 from noria.registry.templates import render_prompt
 
-_DIALECTS: Final[dict[str, ProviderDialect]] = {dialect.name: dialect for dialect in (CHAT, TEXT, messages.Messages())}
+_DIALECTS: Final[dict[str, ProviderDialect]] = {
+    dialect.name: dialect
+    for dialect in (CHAT, TEXT, messages.Messages(), Responses(), Embeddings(), Gemini(), Converse())
+}
 _CONVERSES: Final = ("chat", "messages", "responses", "gemini", "converse")
 """Dialects that the hub can be told in."""
 
@@ -41,6 +50,8 @@ class Plan:
     parameters: Json
     key: str
     """The provider's key, only to be cut out of its error texts."""
+    release: str = ""
+    """"assistant@2"."""
     connect_seconds: float = 0.0
     """To connect within; 0: the installation's setting."""
 
@@ -63,7 +74,8 @@ def make_plan(
     to = Call(provider, base, release.model, dialect.name, ask.stream)
     body = adapter.body(to, fields)
     url = adapter.url(to)
-    return Plan(url, adapter.headers(to, key, url, body), body, dialect, adapter, to, parameters, key)
+    name = f"{ask.model.rpartition('@')[0] or ask.model}@{release.number}"
+    return Plan(url, adapter.headers(to, key, url, body), body, dialect, adapter, to, parameters, key, name)
 
 
 def _told(
@@ -73,7 +85,7 @@ def _told(
     parameters = {**release.parameters, **ask.chat}
     if release.prompt is None:
         if ask.dialect.name in spoken and (dialect := _DIALECTS.get(ask.dialect.name)) is not None:
-            return dialect, {**dialect.parameters(release.parameters), **ask.body, **_options(ask)}, parameters
+            return dialect, {**dialect.parameters(release.parameters), **_passed_on(ask), **_options(ask)}, parameters
         if not ask.messages:
             raise BadInput(
                 f"The provider {provider.name!r} takes no {ask.dialect.span_name}.", hint="Call another endpoint."
@@ -94,6 +106,28 @@ def _told(
     dialect = _conversing(spoken, provider)
     told = _plain({**parameters, "messages": rendered}, ask, provider, dialect)
     return dialect, dialect.from_chat(told), parameters
+
+
+def make_kept_plan(watcher: Watcher, catalog: Catalog, release: ReleaseEntry, response_id: str) -> Plan | None:
+    """The question for a response that a provider keeps; None when the release's provider keeps none."""
+    provider = catalog.snapshot.providers.get(release.provider_id)
+    if provider is None or "responses" not in ADAPTERS[provider.kind].spoken(provider):
+        return None
+    adapter = ADAPTERS[provider.kind]
+    key = watcher.provider_key(provider)
+    to = Call(provider, provider.base_url, release.model, "responses", False)
+    url = adapter.url(to) / response_id
+    return Plan(url, adapter.headers(to, key, url, b""), b"", _DIALECTS["responses"], adapter, to, {}, key)
+
+
+def _passed_on(ask: Ask) -> Json:
+    """The body for a provider that speaks as the caller does; what it continues is told in that provider's terms."""
+    if ask.dialect.name != "responses" or ask.body.get("previous_response_id") is None:
+        return ask.body
+    if ask.whole is ask.body:
+        return unwrapped(ask.body)[0]
+    told = {name: value for name, value in ask.whole.items() if name != "previous_response_id"}
+    return {**told, "input": portable(told["input"])}
 
 
 def make_count_plan(watcher: Watcher, catalog: Catalog, release: ReleaseEntry, ask: Ask) -> Plan | None:

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from noria.core.errors import BadInput, NotFound, TooLarge
-from noria.gateway import payload, shapes
+from noria.gateway import payload
+from noria.gateway.dialects import openai
 from noria.gateway.dialects.base import Json
-from noria.gateway.dialects.responses_ids import made_ms, own_part
-from noria.gateway.dialects.responses_input import is_sealed
+from noria.gateway.dialects.responses.ids import made_ms, own_part
+from noria.gateway.dialects.responses.input import is_sealed
 from noria.gateway.failures import NotReady
 
 KEEP_DAYS = 30
@@ -64,7 +65,7 @@ class ResponseStore:
         path = self._path(str(response["id"]))
         if path is None:
             raise ValueError("only responses with an id of our own are kept")
-        data = shapes.encoded({"project": project_id, "response": response, "items": items})
+        data = openai.encoded({"project": project_id, "response": response, "items": items})
         try:
             for folder in (self._folder, path.parent.parent, path.parent):
                 folder.mkdir(mode=0o700, exist_ok=True)

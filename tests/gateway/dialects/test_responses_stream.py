@@ -92,7 +92,7 @@ def test_streamed_and_whole_answers_agree(name: str) -> None:
     events = fixture(name)
     whole = RESPONSES.to_answer(events[-1]["response"])
     chunks, _ = read(events)
-    output = usage.streamed(chunks, "chat")
+    output = usage.streamed(chunks)
     message = whole["choices"][0]["message"]
     fields = ("reasoning_content", "tool_calls")
     assert (output.messages[0]["content"], *map(output.messages[0].get, fields)) == (
@@ -120,9 +120,9 @@ def test_a_thought_keeps_the_id_under_which_its_provider_knows_it() -> None:
 def test_servers_that_leave_events_out_lose_nothing(name: str, left_out: str) -> None:
     events = fixture(name)
     few = [event for event in events if not event["type"].endswith(left_out)]
-    expected, found = usage.streamed(read(events)[0], "chat"), usage.streamed(read(few)[0], "chat")
+    expected, found = usage.streamed(read(events)[0]), usage.streamed(read(few)[0])
     assert found == expected
-    assert usage.streamed(read([events[0], events[-1]])[0], "chat") == expected
+    assert usage.streamed(read([events[0], events[-1]])[0]) == expected
 
 
 def test_parallel_calls_whose_pieces_come_mixed() -> None:
@@ -289,8 +289,8 @@ def test_any_chat_stream_survives_the_way_there_and_back(pieces: list[Message]) 
     chunks = [chunk(piece) for piece in pieces] + [chunk({}, "stop")]
     told, response = write(chunks)
     Response.model_validate(response)
-    again = usage.streamed(read(told)[0], "chat").messages[0]
-    expected = usage.streamed(chunks, "chat").messages[0]
+    again = usage.streamed(read(told)[0]).messages[0]
+    expected = usage.streamed(chunks).messages[0]
     assert again["content"] == expected["content"]
     thoughts = again.get("reasoning_content", "").replace("\n\n", "")
     assert thoughts == expected.get("reasoning_content", "").replace("\n\n", "")

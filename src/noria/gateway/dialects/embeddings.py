@@ -13,8 +13,10 @@ import sys
 from array import array
 from typing import Any, Literal
 
-from noria.core.errors import BadInput, ProviderFailed
+from noria.core.errors import BadInput, NoriaError, ProviderFailed
+from noria.gateway.dialects import openai
 from noria.gateway.dialects.base import Json
+from noria.gateway.dialects.chat import CHAT, ChatReader, ChatWriter
 
 Encoding = Literal["float", "base64"]
 _MOST_INPUTS = 2048
@@ -157,3 +159,49 @@ def _usage(usage: Json) -> Json:
     took = took if type(took) is int and took > 0 else 0
     total = usage.get("total_tokens")
     return {**usage, "prompt_tokens": took, "total_tokens": total if type(total) is int and total > 0 else took}
+
+
+class Embeddings:
+    """CallerDialect and ProviderDialect of /v1/embeddings: no conversation, so the hub knows only its usage."""
+
+    name = "embeddings"
+    span_name = "embeddings"
+    usage_on_request = False
+    closing = b""
+    request_id_header = b"x-request-id"
+    marks = CHAT.marks
+
+    def check(self, body: Json) -> None:
+        if body.get("stream"):
+            raise BadInput("Embeddings are not streamed.")
+        check(body)
+
+    def to_chat(self, body: Json) -> Json:
+        """Without `messages`; parameters and the number of inputs, for the span."""
+        return {**{k: v for k, v in body.items() if k != "input"}, "inputs": len(inputs(body))}
+
+    def answer(self, chat: Json, body: Json) -> Json:
+        return answer({name: value for name, value in chat.items() if name != "choices"}, body)
+
+    def writer(self, body: Json, *, include_usage: bool) -> ChatWriter:
+        return ChatWriter(include_usage)
+
+    def error(self, error: NoriaError, request_id: str = "") -> bytes:
+        return openai.error_body(error)
+
+    def error_event(self, error: NoriaError, request_id: str = "") -> bytes:
+        return openai.error_event(error)
+
+    def from_chat(self, chat: Json) -> Json:
+        raise BadInput("This provider only embeds; it holds no conversations.")
+
+    def parameters(self, chat: Json) -> Json:
+        return chat
+
+    def to_answer(self, answer: Json) -> Json:
+        if not isinstance(answer.get("data"), list):
+            raise ProviderFailed("The provider's answer holds no list of embeddings.")
+        return {**answer, "choices": []}
+
+    def reader(self) -> ChatReader:
+        return ChatReader()

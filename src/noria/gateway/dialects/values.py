@@ -15,7 +15,7 @@ from typing import Any
 from noria.core.errors import BadInput
 from noria.gateway import payload
 from noria.gateway.dialects.base import Json
-from noria.gateway.shapes import encoded
+from noria.gateway.dialects.openai import encoded
 
 _MOST = 10**9
 BROKEN = "INVALID_JSON"

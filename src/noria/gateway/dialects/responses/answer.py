@@ -10,10 +10,10 @@ from typing import Any
 
 from noria.core.ids import new_id
 from noria.gateway.dialects.base import Json
-from noria.gateway.dialects.responses_from_chat import flat_annotation, reasoning_items
-from noria.gateway.dialects.responses_ids import new_response_id, tail
-from noria.gateway.dialects.responses_input import EXTRA, sealed
-from noria.gateway.dialects.responses_values import count, given, mapping, moment, objects, text, whole_text
+from noria.gateway.dialects.responses.from_chat import flat_annotation, reasoning_items
+from noria.gateway.dialects.responses.ids import new_response_id, tail
+from noria.gateway.dialects.responses.input import EXTRA, sealed
+from noria.gateway.dialects.responses.values import count, given, mapping, moment, objects, text, whole_text
 
 _ECHOED: dict[str, Any] = {
     **{"instructions": None, "max_output_tokens": None, "max_tool_calls": None, "previous_response_id": None},

@@ -13,9 +13,10 @@ import binascii
 from typing import Any
 
 from noria.core.errors import BadInput
-from noria.gateway import payload, shapes
+from noria.gateway import payload
+from noria.gateway.dialects import openai
 from noria.gateway.dialects.base import Json
-from noria.gateway.dialects.responses_values import given, objects, rest, text, wanted_list, wanted_object, wanted_text
+from noria.gateway.dialects.responses.values import given, objects, rest, text, wanted_list, wanted_object, wanted_text
 
 FORMAT = "openai-responses-v1"
 EXTRA = "extra_content"
@@ -88,7 +89,7 @@ class _Turns:
 
 def sealed(blocks: list[Json]) -> str:
     """Another provider's thoughts as a reasoning item's encrypted_content. Their own signatures guard them; this hides nothing."""
-    return _SEALED + base64.b64encode(shapes.encoded({"thinking_blocks": blocks})).decode()
+    return _SEALED + base64.b64encode(openai.encoded({"thinking_blocks": blocks})).decode()
 
 
 def is_sealed(item: Json) -> bool:

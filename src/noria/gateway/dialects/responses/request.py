@@ -9,8 +9,8 @@ from typing import Any
 
 from noria.core.errors import BadInput
 from noria.gateway.dialects.base import Json
-from noria.gateway.dialects.responses_input import messages_of
-from noria.gateway.dialects.responses_values import given, rest, text, wanted_list, wanted_object, wanted_text
+from noria.gateway.dialects.responses.input import messages_of
+from noria.gateway.dialects.responses.values import given, rest, text, wanted_list, wanted_object, wanted_text
 
 _HERE = (
     *("model", "stream", "stream_options", "input", "instructions", "store", "metadata", "previous_response_id"),

@@ -9,9 +9,9 @@ that is done must not grow.
 from typing import Any
 
 from noria.core.errors import NoriaError
-from noria.gateway import shapes
+from noria.gateway.dialects import openai
 from noria.gateway.dialects.base import Json
-from noria.gateway.dialects.responses_answer import (
+from noria.gateway.dialects.responses.answer import (
     PREFIX,
     call_item,
     closed,
@@ -24,10 +24,10 @@ from noria.gateway.dialects.responses_answer import (
     reasoning_item,
     text_part,
 )
-from noria.gateway.dialects.responses_from_chat import flat_annotation, reasoning_items
-from noria.gateway.dialects.responses_ids import tail
-from noria.gateway.dialects.responses_input import EXTRA, sealed
-from noria.gateway.dialects.responses_values import count, given, mapping, objects, rest, text, whole_text
+from noria.gateway.dialects.responses.from_chat import flat_annotation, reasoning_items
+from noria.gateway.dialects.responses.ids import tail
+from noria.gateway.dialects.responses.input import EXTRA, sealed
+from noria.gateway.dialects.responses.values import count, given, mapping, objects, rest, text, whole_text
 
 _CUT_OFF = ("length", "content_filter")
 
@@ -82,7 +82,7 @@ class ResponsesWriter:
         name = event["type"]
         event = {**event, "sequence_number": self._number}
         self._number += 1
-        self._told.append(b"event: " + name.encode() + b"\ndata: " + shapes.encoded(event) + b"\n\n")
+        self._told.append(b"event: " + name.encode() + b"\ndata: " + openai.encoded(event) + b"\n\n")
 
     def add(self, item: Json) -> int:
         """Begins an item; its place in the output."""
@@ -300,5 +300,5 @@ class _Call:
 
 def error_fields(error: NoriaError) -> Json:
     """An error as a stream's event: flat as it is documented, and nested as OpenAI sends it and its clients read it."""
-    nested = shapes.error_object(error)["error"]
+    nested = openai.error_object(error)["error"]
     return {"code": nested["code"], "message": nested["message"], "param": nested["param"], "error": nested}

@@ -11,8 +11,8 @@ from typing import Any
 
 from noria.core.errors import BadInput
 from noria.gateway.dialects.base import Json
-from noria.gateway.dialects.responses_input import FORMAT
-from noria.gateway.dialects.responses_values import (
+from noria.gateway.dialects.responses.input import FORMAT
+from noria.gateway.dialects.responses.values import (
     given,
     mapping,
     objects,

@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 from noria.core.errors import ProviderFailed
 from noria.gateway.dialects.base import Json
-from noria.gateway.dialects.responses_input import nested_annotation, reasoning_details
-from noria.gateway.dialects.responses_values import count, mapping, moment, objects, text
+from noria.gateway.dialects.responses.input import nested_annotation, reasoning_details
+from noria.gateway.dialects.responses.values import count, mapping, moment, objects, text
 
 _LENGTH = {"max_output_tokens": "length", "content_filter": "content_filter"}
 _DONE = ("response.completed", "response.incomplete", "response.done")

@@ -1,21 +1,20 @@
 """OpenAI's Responses dialect, as callers and as providers speak it.
 
-In and out: what dialects/base.py says. The pieces stand beside this file: responses_input and responses_request tell a request
-as chat, responses_answer and responses_writer tell the answer; responses_from_chat and responses_reader do the same for a
-provider. The decision to know: `check` looks only at what every Responses provider would refuse, because a request to such a
+In and out: what dialects/base.py says. The pieces stand beside this file: input and request tell a request as chat, answer and
+writer tell the answer; from_chat and reader do the same for a provider. The decision to know: `check` looks only at what every Responses provider would refuse, because a request to such a
 provider passes on as it came, with all of OpenAI's own tools; what chat cannot say is refused in `to_chat`.
 """
 
 from typing import Any
 
 from noria.core.errors import BadInput, NoriaError
-from noria.gateway import shapes
-from noria.gateway.dialects import responses_from_chat, responses_reader, responses_request
+from noria.gateway.dialects import openai
 from noria.gateway.dialects.base import Json
-from noria.gateway.dialects.responses_answer import answer
-from noria.gateway.dialects.responses_reader import ResponsesReader
-from noria.gateway.dialects.responses_values import wanted_list, wanted_object, wanted_text
-from noria.gateway.dialects.responses_writer import ResponsesWriter, error_fields
+from noria.gateway.dialects.responses import from_chat, reader, request
+from noria.gateway.dialects.responses.answer import answer
+from noria.gateway.dialects.responses.reader import ResponsesReader
+from noria.gateway.dialects.responses.values import wanted_list, wanted_object, wanted_text
+from noria.gateway.dialects.responses.writer import ResponsesWriter, error_fields
 
 _TEXTS = ("instructions", "previous_response_id", "truncation", "user", "safety_identifier", "prompt_cache_key")
 _OBJECTS = ("text", "reasoning", "metadata")
@@ -28,6 +27,10 @@ class Responses:
     """Both sides of the dialect; without state, one serves all requests."""
 
     name = "responses"
+    span_name = "responses"
+    usage_on_request = False
+    closing = b""
+    request_id_header = b"x-request-id"
     marks: tuple[bytes, ...] = (
         *(b'"response":{', b'"response": {', b"event: error", b"event:error", b'"type":"error"', b'"type": "error"'),
         b"[DONE]",
@@ -55,7 +58,7 @@ class Responses:
         _check_input(body)
 
     def to_chat(self, body: Json) -> Json:
-        return responses_request.to_chat(body)
+        return request.to_chat(body)
 
     def answer(self, chat: Json, body: Json) -> Json:
         return answer(chat, body)
@@ -64,22 +67,22 @@ class Responses:
         """Usage is always in the last event, as OpenAI has it; `include_usage` changes nothing."""
         return ResponsesWriter(body)
 
-    def error(self, error: NoriaError) -> bytes:
-        return shapes.error_body(error)
+    def error(self, error: NoriaError, request_id: str = "") -> bytes:
+        return openai.error_body(error)
 
-    def error_event(self, error: NoriaError) -> bytes:
+    def error_event(self, error: NoriaError, request_id: str = "") -> bytes:
         """For a stream without a writer, passed on as it came; one with a writer ends by its `fail`, which counts on."""
         event = {"type": "error", **error_fields(error), "sequence_number": 0}
-        return b"event: error\ndata: " + shapes.encoded(event) + b"\n\n"
+        return b"event: error\ndata: " + openai.encoded(event) + b"\n\n"
 
     def from_chat(self, chat: Json) -> Json:
-        return responses_from_chat.from_chat(chat)
+        return from_chat.from_chat(chat)
 
     def parameters(self, chat: Json) -> Json:
-        return responses_from_chat.parameters(chat)
+        return from_chat.parameters(chat)
 
     def to_answer(self, answer: Json) -> Json:
-        return responses_reader.to_answer(answer)
+        return reader.to_answer(answer)
 
     def reader(self) -> ResponsesReader:
         return ResponsesReader()
