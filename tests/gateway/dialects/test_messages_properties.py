@@ -94,7 +94,7 @@ def test_an_answer_survives_whole_and_streamed(
 
     events = write(MESSAGES.writer({}, include_usage=True), _chunks(message, finish, counts))
     assert assembled(events)["content"] == told["content"]
-    output = usage.streamed(read(MESSAGES.reader(), events), "chat")
+    output = usage.streamed(read(MESSAGES.reader(), events))
     assert output.messages == [{**message, "content": message["content"] or ""}]
     assert output.finish_reason == finish
     assert (output.usage.input, output.usage.cached, output.usage.output) == (fresh + cached, cached, 3)
@@ -268,7 +268,7 @@ def test_a_malformed_stream_fails_as_the_providers(events: list[tuple[str, Json]
         chunks = read(reader, events)
     except ProviderFailed:
         return
-    usage.streamed(chunks, "chat")
+    usage.streamed(chunks)
     write(MESSAGES.writer({}, include_usage=True), chunks)
 
 

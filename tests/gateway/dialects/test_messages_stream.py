@@ -70,7 +70,7 @@ def test_text_as_chunks() -> None:
 
 
 def test_the_span_reads_what_the_chunks_say() -> None:
-    output = usage.streamed(read(MESSAGES.reader(), stream("stream_tools")), "chat")
+    output = usage.streamed(read(MESSAGES.reader(), stream("stream_tools")))
     assert output.messages[0]["content"] == "I look."
     arguments = [json.loads(call["function"]["arguments"]) for call in output.messages[0]["tool_calls"]]
     assert arguments == [{"location": "San Francisco"}, {}]

@@ -13,7 +13,7 @@ from noria.gateway.dialects.messages.check import check
 from noria.gateway.dialects.messages.errors import error_object
 from noria.gateway.dialects.messages.reader import MessagesReader
 from noria.gateway.dialects.messages.writer import MessagesWriter
-from noria.gateway.shapes import encoded
+from noria.gateway.dialects.openai import encoded
 
 PATH = "/messages"
 COUNT_PATH = "/messages/count_tokens"
@@ -31,10 +31,18 @@ class Messages:
     """A CallerDialect and a ProviderDialect."""
 
     name = "messages"
+    span_name = "messages"
+    usage_on_request = False
+    closing = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+    request_id_header = b"request-id"
     marks = (b"message_start", b"message_delta", b"message_stop", b'"error"')
 
+    def __init__(self, *, counting: bool = False) -> None:
+        """`counting`: requests that only want their tokens counted."""
+        self._counting = counting
+
     def check(self, body: Json) -> None:
-        check(body)
+        check(body, counting=self._counting)
 
     def to_chat(self, body: Json) -> Json:
         return incoming.to_chat(body)

@@ -4,7 +4,7 @@ from typing import Any
 
 from noria.gateway import payload
 from noria.gateway.dialects.base import Json
-from noria.gateway.shapes import encoded
+from noria.gateway.dialects.openai import encoded
 
 _MAX_TOKENS = 10**9
 BROKEN = "INVALID_JSON"

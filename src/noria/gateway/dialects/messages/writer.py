@@ -13,7 +13,7 @@ import orjson
 from noria.gateway.dialects.base import Json
 from noria.gateway.dialects.messages import lenient, terms
 from noria.gateway.dialects.messages.answers import call_id, kept_fields, message_id
-from noria.gateway.shapes import encoded
+from noria.gateway.dialects.openai import encoded
 
 
 @dataclass(slots=True)
