@@ -42,7 +42,7 @@ def test_whole_streamed_and_counted_agree(url: str) -> None:
     whole = MESSAGES.to_answer(ask(url, PATH, request).json())
     reader = MESSAGES.reader()
     chunks = read(reader, events(ask(url, PATH, {**request, "stream": True}).content))
-    streamed = usage.streamed(chunks, "chat")
+    streamed = usage.streamed(chunks)
     assert reader.done
     assert streamed.messages[0]["content"] == whole["choices"][0]["message"]["content"]
     assert streamed.finish_reason == whole["choices"][0]["finish_reason"] == "length"
