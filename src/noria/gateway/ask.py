@@ -20,6 +20,7 @@ from noria.gateway.guard import Receive
 
 _BODY_SECONDS = 60.0
 _HEADER_CHARS = 256
+_PASSED = ("anthropic-beta", "anthropic-version", "openai-beta")
 _LENGTH_DIGITS = 20
 
 Headers = dict[bytes, bytes]
@@ -46,6 +47,8 @@ class Ask:
     user: str = ""
     tags: list[str] = field(default_factory=list)
     row: str = ""
+    passed: dict[str, str] = field(default_factory=dict)
+    """Headers for a provider that speaks the caller's dialect: versions and betas of its API."""
     size: int = 0
     """Bytes of the body."""
 
@@ -136,6 +139,7 @@ def parse(raw: bytes, dialect: CallerDialect, headers: Headers, continued: Calla
         user=_first_text(header(headers, b"x-noria-user"), own.get("user"), chat.get("user")),
         tags=_tags(header(headers, b"x-noria-tags"), own.get("tags")),
         row=header(headers, b"x-noria-row"),
+        passed={name: text for name in _PASSED if (text := header(headers, name.encode()))},
         size=len(raw),
     )
 

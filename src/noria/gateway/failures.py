@@ -17,7 +17,7 @@ from noria.core.errors import BadInput, Limited, NoriaError, ProviderFailed, Una
 
 Unit = Literal["requests", "tokens", "concurrent", "day", "month"]
 
-_PASSED_ON = frozenset({400, 404, 409, 413, 415, 422, 429, 503, 504})
+_PASSED_ON = frozenset({400, 404, 409, 413, 415, 422, 429, 503, 504, 529})
 _MAX_RETRY_AFTER = 300.0
 
 

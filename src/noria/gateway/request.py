@@ -157,6 +157,8 @@ class RequestPath:
     async def _fail(self, error: NoriaError, call: Call, guard: Guard, reply: Reply) -> None:
         """Record the failure, then tell it; a span that cannot be written is the failure that is told."""
         guard.done = True
+        if call.plan is not None and call.plan.key and call.plan.key in error.message:
+            error.message = error.message.replace(call.plan.key, "…")
         if not call.recorded:
             try:
                 self._recorder.write(call, call.relay.output() if call.relay else None, error)
