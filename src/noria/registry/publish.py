@@ -247,7 +247,7 @@ def _prompts(connection: Connection, releases: Iterable[Any]) -> dict[str, Promp
 def _providers(connection: Connection) -> dict[str, ProviderEntry]:
     table = tables.provider_keys
     keys: dict[str, list[ProviderKeyEntry]] = {}
-    for row in connection.execute(select(table).order_by(table.c.id)).mappings():
+    for row in connection.execute(select(table).where(table.c.weight > 0).order_by(table.c.id)).mappings():
         keys.setdefault(row["provider_id"], []).append(ProviderKeyEntry(row["id"], row["sealed"], row["weight"]))
     own = [name for name in ProviderEntry.__slots__ if name != "keys"]
     return {
