@@ -25,6 +25,15 @@ from noria.registry.models import (
     list_models,
     model_versions,
 )
+from noria.registry.policies import (
+    change_policy,
+    check_policy,
+    diff_policies,
+    get_policy,
+    policy_history,
+    put_policy,
+    restore_policy,
+)
 from noria.registry.prompts import (
     add_prompt_version,
     create_prompt,
@@ -50,7 +59,7 @@ from noria.registry.releases import (
     newest_releases,
     resolve_release,
 )
-from noria.registry.rollouts import canary, promote, retire, rollback, set_share
+from noria.registry.rollouts import canary, promote, retire, rollback, set_share, shadow, unshadow
 
 __all__ = [
     "add_model_version",
@@ -59,12 +68,15 @@ __all__ = [
     "approve",
     "canary",
     "change_endpoint",
+    "change_policy",
     "check_clauses",
+    "check_policy",
     "create_endpoint",
     "create_prompt",
     "create_release",
     "current_digest",
     "diff",
+    "diff_policies",
     "ensure_local",
     "ensure_local_base",
     "ensure_ready",
@@ -76,6 +88,7 @@ __all__ = [
     "find_prompt_version",
     "find_release",
     "get_model_version",
+    "get_policy",
     "get_prompt_version",
     "get_release",
     "get_release_by_id",
@@ -88,18 +101,23 @@ __all__ = [
     "mark_evaluated",
     "model_versions",
     "newest_releases",
+    "policy_history",
     "promote",
     "prompt_versions",
+    "put_policy",
     "record_edges",
     "record_gate",
     "reject",
     "release_detail",
     "resolve_release",
+    "restore_policy",
     "retire",
     "rollback",
     "rollout_of",
     "set_label",
     "set_share",
+    "shadow",
+    "unshadow",
     "update_provider",
     "wake",
 ]
