@@ -3,16 +3,15 @@ command. Out: the changes that `Limits` takes, in micro-dollars.
 """
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from noria.core.errors import BadInput
+from noria.core.money import dollars, micros
 from noria.governance.limits import NAMES, Limits
 
 MONEY: Final[dict[str, str]] = {"day_micros": "day_dollars", "month_micros": "month_dollars"}
 """Limits that people give in dollars: the limit, and the field that it is typed into."""
 FIELDS: Final[tuple[str, ...]] = tuple(MONEY.get(name, name) for name in NAMES)
-_MICROS = 1_000_000
 
 
 def from_fields(fields: Mapping[str, str | None]) -> dict[str, int]:
@@ -39,28 +38,6 @@ def whole(text: str) -> int:
     if not (plain.isascii() and plain.isdecimal() and len(plain) <= 18):
         raise BadInput(f"{text.strip()[:40]!r} is not a whole number.", hint="Like 600. Empty: not limited.")
     return int(plain)
-
-
-def micros(text: str) -> int:
-    """Dollars as somebody typed them, in micro-dollars; "" is 0. Raises BadInput."""
-    plain = text.strip().removeprefix("$").replace(",", "").strip()
-    if not plain:
-        return 0
-    try:
-        amount = Decimal(plain) * _MICROS
-    except InvalidOperation:
-        amount = Decimal(-1)
-    if not amount.is_finite() or not 0 <= amount <= 10**15 or amount != amount.to_integral_value():
-        hint = "Like 12.50, with at most six decimals. Empty: not limited."
-        raise BadInput(f"{text.strip()[:40]!r} is not an amount of dollars.", hint=hint)
-    return int(amount)
-
-
-def dollars(amount: int) -> str:
-    """Micro-dollars as dollars, with the decimals that they need and at least two: 12.50, 0.000125."""
-    whole_part, rest = divmod(amount, _MICROS)
-    decimals = f"{rest:06d}".rstrip("0").ljust(2, "0")
-    return f"{whole_part:,}.{decimals}"
 
 
 def sentence(limits: Limits) -> str:

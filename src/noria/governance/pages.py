@@ -21,21 +21,22 @@ from noria.web.templates import local_path, render, see_other
 router = APIRouter()
 
 Text = Annotated[str, Form(max_length=1000)]
+Short = Annotated[str, Form(max_length=40)]
 Viewer = Annotated[Caller, allow("view")]
 Admin = Annotated[Caller, allow("admin")]
 
 
 class LimitFields:
-    """The five fields of a form for limits, as a dependency; a field that is missing changes nothing."""
+    """The five fields of a form for limits, as a dependency; an empty one (or a missing one, which is the same) is 0."""
 
     def __init__(
         self,
         *,
-        requests_per_minute: Annotated[str | None, Form(max_length=40)] = None,
-        tokens_per_minute: Annotated[str | None, Form(max_length=40)] = None,
-        concurrent: Annotated[str | None, Form(max_length=40)] = None,
-        day_dollars: Annotated[str | None, Form(max_length=40)] = None,
-        month_dollars: Annotated[str | None, Form(max_length=40)] = None,
+        requests_per_minute: Short = "",
+        tokens_per_minute: Short = "",
+        concurrent: Short = "",
+        day_dollars: Short = "",
+        month_dollars: Short = "",
     ) -> None:
         self.changes = allowances.from_fields(
             {
