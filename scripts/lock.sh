@@ -9,6 +9,6 @@ compile() {
 }
 compile pyproject.toml -o requirements/base.txt
 compile pyproject.toml --extra local --extra train -c requirements/base.txt -o requirements/full.txt
-compile pyproject.toml --extra local --extra train --group dev -c requirements/base.txt -o requirements/dev.txt
+compile pyproject.toml --extra local --extra train --extra scaled --group dev -c requirements/base.txt -o requirements/dev.txt
 compile --group clients -o requirements/clients.txt
 compile --group instructor -o requirements/instructor.txt

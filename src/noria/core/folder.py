@@ -65,6 +65,11 @@ class Folder:
         return self.run / "snapshot.json"
 
     @property
+    def counters(self) -> Path:
+        """What keys, endpoints and projects have used of their limits; shared by the gateways of this machine."""
+        return self.root / "counters.bin"
+
+    @property
     def engines(self) -> Path:
         """Local engines that run now: {engine key: {"url", "state", "pid", "error"}}, replaced atomically."""
         return self.run / "engines.json"

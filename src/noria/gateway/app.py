@@ -14,17 +14,28 @@ import orjson
 
 from noria.core.errors import NoriaError, NotFound
 from noria.core.settings import Settings
-from noria.gateway import shapes
+from noria.gateway import metrics
 from noria.gateway.access import authenticate, callable_names
 from noria.gateway.ask import Headers
+from noria.gateway.calls import Calls
 from noria.gateway.catalog import Watcher
-from noria.gateway.guard import Limits, Receive
-from noria.gateway.reply import Send, send_error, send_json
+from noria.gateway.count import Counting
+from noria.gateway.dialects import openai
+from noria.gateway.dialects.base import CallerDialect
+from noria.gateway.dialects.chat import CHAT
+from noria.gateway.dialects.messages import Messages
+from noria.gateway.dialects.text import TEXT
+from noria.gateway.guard import Receive, Times
+from noria.gateway.limits import Limiter
+from noria.gateway.metrics import Metrics
+from noria.gateway.reply import Send, send_body, send_error, send_json
 from noria.gateway.request import RequestPath
 from noria.gateway.spans import Recorder
 from noria.gateway.upstream import Upstream
+from noria.stores.counters import open_counters
 
 _log = logging.getLogger("noria.gateway")
+MESSAGES = Messages()
 _OTLP = frozenset({"/v1/traces", "/v1/logs", "/v1/metrics"})
 Handler = Callable[[str, Headers, Receive, Send], Awaitable[None]]
 
@@ -37,16 +48,25 @@ class _WrongMethod(NoriaError):
 class Gateway:
     """The whole data plane; state lives from lifespan startup to shutdown."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, ready: Callable[[], None] = lambda: None) -> None:
+        """`ready` is called once requests can be answered."""
         self._settings = settings
+        self._ready = ready
         self._watcher = Watcher(settings)
+        self._metrics = Metrics()
         self._path: RequestPath
+        self._dialects: dict[str, CallerDialect] = {
+            "/v1/chat/completions": CHAT,
+            "/v1/completions": TEXT,
+            "/v1/messages": MESSAGES,
+        }
         self._routes: dict[str, tuple[str, Handler]] = {
-            "/v1/chat/completions": ("POST", self._chat),
-            "/v1/completions": ("POST", self._completions),
+            **dict.fromkeys(self._dialects, ("POST", self._answer)),
+            "/v1/messages/count_tokens": ("POST", self._count_tokens),
             "/v1/models": ("GET", self._models),
             "/healthz": ("GET", self._healthz),
             "/readyz": ("GET", self._readyz),
+            "/metrics": ("GET", self._metrics_text),
         }
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -61,7 +81,7 @@ class Gateway:
             await handler(path, dict(scope["headers"]), receive, send)
         except NoriaError as error:
             extra = [(b"allow", method.encode())] if isinstance(error, _WrongMethod) else []
-            await send_error(send, error, extra)
+            await send_error(send, error, self._dialects.get(path, CHAT), extra=extra)
 
     def _other(self, path: str) -> tuple[str, Handler]:
         if path.startswith("/v1/models/"):
@@ -72,50 +92,68 @@ class Gateway:
             )
         raise NotFound("There is nothing at this path.", hint="The gateway serves /v1/chat/completions and its kin.")
 
-    async def _chat(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
-        await self._path.answer(headers, "chat", receive, send)
+    async def _answer(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
+        await self._path.answer(headers, self._dialects[path], receive, send)
 
-    async def _completions(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
-        await self._path.answer(headers, "text", receive, send)
+    async def _count_tokens(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
+        await self._counting.answer(headers, receive, send)
 
     async def _models(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
-        await send_json(send, 200, shapes.model_list(self._callable(headers)))
+        await send_json(send, 200, openai.model_list(self._callable(headers)))
 
     async def _model(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
         name = path.removeprefix("/v1/models/")
         if name not in self._callable(headers):
             raise NotFound(f"This key can call no endpoint {name[:100]!r}.", code="model_not_found")
-        await send_json(send, 200, orjson.dumps(shapes.model(name)))
+        await send_json(send, 200, orjson.dumps(openai.model(name)))
 
     def _callable(self, headers: Headers) -> list[str]:
         snapshot = self._watcher.current().snapshot
-        return callable_names(snapshot, authenticate(snapshot, headers.get(b"authorization", b"").decode("latin-1")))
+        return callable_names(snapshot, authenticate(snapshot, headers))
 
     async def _healthz(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
         """The process lives."""
         await send_json(send, 200, b'{"status":"ok"}')
 
     async def _readyz(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
-        """The process can answer requests: it has a snapshot that is fresh enough, and room for spans."""
+        """The process can answer requests: it has a snapshot that is fresh enough, and room for spans.
+
+        It looks at the snapshot first, so who has just published one knows from the answer that it serves.
+        """
+        self._watcher.refresh()
         snapshot = self._watcher.current().snapshot
         self._recorder.check()
         await send_json(send, 200, orjson.dumps({"status": "ready", "version": snapshot.version}))
 
+    async def _metrics_text(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
+        """Prometheus's text, of the project whose key asks."""
+        key = authenticate(self._watcher.current().snapshot, headers)
+        await send_body(send, 200, metrics.CONTENT_TYPE, self._metrics.text(key.project_id))
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         settings = self._settings
-        self._recorder = Recorder(settings.folder.journal / "gateway")
+        self._recorder = Recorder(settings.folder.journal / "gateway", self._metrics)
+        self._counters = open_counters(settings)
         upstream = Upstream(settings.provider_connect_timeout)
         self._path = RequestPath(
-            self._watcher, upstream, self._recorder, Limits.of(settings), settings.max_body_mb * 1_000_000
+            settings,
+            watcher=self._watcher,
+            calls=Calls(self._watcher, upstream),
+            limiter=Limiter(self._counters),
+            recorder=self._recorder,
         )
+        self._counting = Counting(self._watcher, upstream, Times.of(settings), settings.max_body_mb * 1_000_000)
         self._watcher.refresh()
         watching = asyncio.create_task(self._watcher.run())
         await send({"type": "lifespan.startup.complete"})
+        self._ready()
         await receive()
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
+        await self._path.close()
+        await self._counters.close()
         await upstream.close()
         self._recorder.close()
         await send({"type": "lifespan.shutdown.complete"})

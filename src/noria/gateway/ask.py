@@ -1,6 +1,6 @@
 """What the caller wants: headers and body of a request, read within bounds and checked as far as the gateway needs.
 
-In: the ASGI scope and `receive`. Out: an `Ask`. Beside OpenAI's fields there is one of ours, which no provider sees:
+In: the ASGI scope and `receive`. Out: an `Ask`. Beside the dialect's fields there is one of ours, which no provider sees:
 "noria": {"variables": {…}, "session": "…", "user": "…", "tags": […]} (`extra_body` in OpenAI's client). The decision to
 know: every other field passes through unread, so new fields of a provider work on the day they appear.
 """
@@ -12,10 +12,10 @@ from typing import Any
 from noria.core.errors import BadInput, TooLarge
 from noria.core.records import Message
 from noria.gateway import payload
+from noria.gateway.dialects.base import CallerDialect, Json
 from noria.gateway.failures import BodyLate, ClientLeft
 from noria.gateway.fields import check_types
 from noria.gateway.guard import Receive
-from noria.gateway.shapes import Dialect
 
 _BODY_SECONDS = 60.0
 _HEADER_CHARS = 256
@@ -26,17 +26,18 @@ Headers = dict[bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One checked request. `fields` is the body without what the gateway itself replaces or consumes."""
+    """One checked request, twice: as the caller said it and as the hub says it."""
 
-    dialect: Dialect
+    dialect: CallerDialect
     model: str
-    messages: list[Message]
-    """The caller's messages; for a text request, its prompt as one user message."""
-    prompt: Any
-    """The `prompt` of a text request as it came; None in chat."""
+    body: Json
+    """The caller's body without `model`, `stream`, `stream_options` and `noria`."""
+    chat: Json
+    """The same as a chat body: `messages` and parameters. `messages` is empty for what is no conversation."""
     stream: bool
     include_usage: bool
-    fields: dict[str, Any]
+    """Whether the caller wants the usage at the end of a stream."""
+    stream_options: Json = field(default_factory=dict)
     variables: dict[str, Any] = field(default_factory=dict)
     session: str = ""
     user: str = ""
@@ -44,6 +45,16 @@ class Ask:
     row: str = ""
     size: int = 0
     """Bytes of the body."""
+
+    @property
+    def told(self) -> Json:
+        """The caller's body with its model, for those who answer in its dialect."""
+        return {**self.body, "model": self.model}
+
+    @property
+    def messages(self) -> list[Message]:
+        messages: list[Message] = self.chat.get("messages") or []
+        return messages
 
 
 async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
@@ -87,47 +98,40 @@ def _too_large(limit: int) -> TooLarge:
     )
 
 
-def parse(body: bytes, dialect: Dialect, headers: Headers) -> Ask:
-    """The request in `body`. Raises BadInput that says which field is wrong."""
-    fields = _object(body)
-    own = fields.pop("noria", None) or {}
+def parse(raw: bytes, dialect: CallerDialect, headers: Headers) -> Ask:
+    """The request in `raw`. Raises BadInput that says which field is wrong."""
+    body = _object(raw)
+    own = body.pop("noria", None) or {}
     if not isinstance(own, dict):
         raise BadInput('"noria" must be an object.')
-    check_types(fields)
-    messages: Any = None
-    prompt: Any = None
-    if dialect == "chat":
-        messages = _messages(fields.pop("messages", None))
-    else:
-        prompt = fields.pop("prompt", None)
-        messages = _prompt_as_messages(prompt)
-    model = fields.pop("model", None)
+    check_types(body)
+    dialect.check(body)
+    model = body.pop("model", None)
     if not isinstance(model, str) or not model:
         raise BadInput('"model" must name an endpoint.', hint="GET /v1/models lists what this key can call.")
-    options = fields.pop("stream_options", None) or {}
-    if not isinstance(options, dict):
-        raise BadInput('"stream_options" must be an object.')
-    stream = fields.pop("stream", None)
+    stream = body.pop("stream", None)
     if stream not in (None, True, False):
         raise BadInput('"stream" must be true or false.')
-    if stream:
-        fields["stream_options"] = {**options, "include_usage": True}
-    metadata = fields.get("metadata")
+    options: Json = {}
+    if dialect.usage_on_request:
+        options = body.pop("stream_options", None) or {}
+    metadata = body.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
+    chat = dialect.to_chat(body)
     return Ask(
         dialect=dialect,
         model=model,
-        messages=messages,
-        prompt=prompt,
+        body=body,
+        chat=chat,
         stream=bool(stream),
-        include_usage=bool(options.get("include_usage")),
-        fields=fields,
+        include_usage=not dialect.usage_on_request or bool(options.get("include_usage")),
+        stream_options=options,
         variables=_variables(own.get("variables")),
         session=_first_text(header(headers, b"x-noria-session"), own.get("session"), metadata.get("session_id")),
-        user=_first_text(header(headers, b"x-noria-user"), own.get("user"), fields.get("user")),
+        user=_first_text(header(headers, b"x-noria-user"), own.get("user"), chat.get("user")),
         tags=_tags(header(headers, b"x-noria-tags"), own.get("tags")),
         row=header(headers, b"x-noria-row"),
-        size=len(body),
+        size=len(raw),
     )
 
 
@@ -145,29 +149,6 @@ def _object(body: bytes) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise BadInput("The body must be a JSON object.", code="invalid_json")
     return fields
-
-
-def _messages(messages: Any) -> list[Message]:
-    if not isinstance(messages, list) or not messages:
-        raise BadInput('"messages" must be a list with at least one message.')
-    for index, message in enumerate(messages):
-        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise BadInput(f'"messages[{index}]" must be an object with a "role".')
-        content = message.get("content")
-        if content is not None and not isinstance(content, str | list):
-            raise BadInput(f'"messages[{index}].content" must be text or a list of parts.')
-    return messages
-
-
-def _prompt_as_messages(prompt: Any) -> list[Message]:
-    """A lone text becomes a message; several prompts or token ids can only be passed through."""
-    if isinstance(prompt, list) and len(prompt) == 1 and isinstance(prompt[0], str):
-        prompt = prompt[0]
-    if isinstance(prompt, str):
-        return [{"role": "user", "content": prompt}]
-    if isinstance(prompt, list) and prompt:
-        return []
-    raise BadInput('"prompt" must be text or a list.')
 
 
 def _variables(variables: Any) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from noria.core.records import Message
-from noria.gateway.shapes import Dialect
 from noria.registry.snapshot import ReleaseEntry
 
 _MAX_TOKENS = 10**9
@@ -53,17 +52,15 @@ def usage_in(raw: Any) -> Usage:
     )
 
 
-def whole(answer: dict[str, Any], dialect: Dialect) -> Output:
-    """What an answer that came in one piece amounts to."""
+def whole(answer: dict[str, Any]) -> Output:
+    """What a chat answer that came in one piece amounts to."""
     choices = [choice for choice in answer.get("choices") or () if isinstance(choice, dict)]
-    messages = [_message(choice, dialect) for choice in choices]
+    messages = [_message(choice) for choice in choices]
     reason = choices[0].get("finish_reason") if choices else ""
     return Output(messages, usage_in(answer.get("usage")), _text(answer.get("model")), _text(reason))
 
 
-def _message(choice: dict[str, Any], dialect: Dialect) -> Message:
-    if dialect == "text":
-        return {"role": "assistant", "content": _text(choice.get("text"))}
+def _message(choice: dict[str, Any]) -> Message:
     message = choice.get("message")
     return message if isinstance(message, dict) else {"role": "assistant", "content": ""}
 
@@ -105,8 +102,8 @@ class _Choice:
         return message
 
 
-def streamed(chunks: Iterable[Any], dialect: Dialect) -> Output:
-    """What the chunks of one stream amount to."""
+def streamed(chunks: Iterable[Any]) -> Output:
+    """What the chat chunks of one stream amount to."""
     choices: dict[int, _Choice] = {}
     usage, model, reason = Usage(), "", ""
     for chunk in chunks:
@@ -118,7 +115,7 @@ def streamed(chunks: Iterable[Any], dialect: Dialect) -> Output:
         for choice in chunk.get("choices") or ():
             if not isinstance(choice, dict):
                 continue
-            delta = {"content": choice.get("text")} if dialect == "text" else choice.get("delta")
+            delta = choice.get("delta")
             known = choices.setdefault(_count(choice.get("index")), _Choice())
             known.add(delta if isinstance(delta, dict) else {})
             reason = _text(choice.get("finish_reason")) or reason

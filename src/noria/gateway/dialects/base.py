@@ -49,26 +49,34 @@ class CallerDialect(Protocol):
     """What the gateway needs of a dialect that callers speak."""
 
     name: str
+    span_name: str
+    """What a span of it is called: "chat.completions"."""
+    usage_on_request: bool
+    """Streams tell their usage only when `stream_options.include_usage` asks for it (OpenAI's completions)."""
+    closing: bytes
+    """Ends a stream whose provider gave a complete answer but did not end it; b"" when there is no such thing."""
+    request_id_header: bytes
+    """Which header of an answer names the request: b"x-request-id" (OpenAI), b"request-id" (Anthropic)."""
 
     def check(self, body: Json) -> None:
         """Raises BadInput that names the field which is missing or wrong. Unknown fields are fine."""
         ...
 
     def to_chat(self, body: Json) -> Json:
-        """The request as a chat body: `messages` and parameters, without `model` and `stream`. `body` is left as it is."""
+        """The request as a chat body: `messages` and parameters. `body` comes without model and stream and is left as it is."""
         ...
 
     def answer(self, chat: Json, body: Json) -> Json:
-        """A whole chat answer, told in this dialect; `body` is the request as the caller sent it."""
+        """A whole chat answer, told in this dialect; `body` is the request as the caller sent it, with its model."""
         ...
 
     def writer(self, body: Json, *, include_usage: bool) -> Writer: ...
 
-    def error(self, error: NoriaError) -> bytes:
-        """The body of an error answer, JSON."""
+    def error(self, error: NoriaError, request_id: str = "") -> bytes:
+        """The body of an error answer, JSON. `request_id` is what the answer's header says; "" while there is none."""
         ...
 
-    def error_event(self, error: NoriaError) -> bytes:
+    def error_event(self, error: NoriaError, request_id: str = "") -> bytes:
         """An error in the middle of a stream, as an event."""
         ...
 
@@ -77,9 +85,12 @@ class ProviderDialect(Protocol):
     """What the gateway needs of a dialect that providers speak."""
 
     name: str
-    marks: tuple[bytes, ...]
-    """Byte strings of which one stands in every piece of a stream that must be looked at when bytes pass on unread: its end,
-    its usage, its errors."""
+
+    @property
+    def marks(self) -> tuple[bytes, ...]:
+        """Byte strings of which one stands in every piece of a stream that must be looked at when bytes pass on unread: its end,
+        its usage, its errors."""
+        ...
 
     def from_chat(self, chat: Json) -> Json:
         """A chat body as a request in this dialect, without `model` and `stream`. Raises BadInput for what it cannot say."""
