@@ -146,7 +146,8 @@ def wrong_types() -> Iterator[Bad]:
     for name in ("model", "messages"):
         body = json.dumps({field: value for field, value in GOOD.items() if field != name}).encode()
         yield Bad(f"type: no {name}", request(body), 400)
-    for own in ({"variables": [1]}, {"tags": "x"}, {"session": 5}, {"user": []}):
+    wrong_own: list[dict[str, Any]] = [{"variables": [1]}, {"tags": "x"}, {"session": 5}, {"user": []}]
+    for own in wrong_own:
         body = json.dumps({**GOOD, "noria": own}).encode()
         yield Bad(f"type: noria={own}", request(body), 400)
 

@@ -51,6 +51,11 @@ class Folder:
         return self.root / "journal"
 
     @property
+    def responses(self) -> Path:
+        """Responses that the gateway keeps for GET and previous_response_id: day/last two digits/id.json, mode 600."""
+        return self.root / "responses"
+
+    @property
     def run(self) -> Path:
         """What running processes tell each other; worthless after a stop, except the snapshot."""
         return self.root / "run"

@@ -81,6 +81,16 @@ def resolve(snapshot: Snapshot, key: KeyEntry, model: str) -> tuple[EndpointEntr
     return endpoint, None
 
 
+def released(snapshot: Snapshot, key: KeyEntry, name: str) -> ReleaseEntry:
+    """The release that "assistant@2" names, if this key could have been answered by it. Raises NotFound."""
+    endpoint_name, _, number = name.rpartition("@")
+    endpoint = snapshot.endpoint(key.project_id, endpoint_name)
+    release = endpoint.releases.get(int(number)) if endpoint and number.isdecimal() else None
+    if release is None or (key.scope == "candidate" and key.release != name):
+        raise NotFound("The release that made it cannot be called (any more).")
+    return release
+
+
 def choose(endpoint: EndpointEntry, candidate: ReleaseEntry | None, sticky: str) -> Route:
     """The arm for one request; equal `sticky` texts get equal arms for as long as the rollout stays as it is."""
     if candidate is not None:

@@ -5,7 +5,6 @@ one dictionary look-up before its own work begins.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,10 +18,12 @@ from noria.gateway.access import authenticate, callable_names
 from noria.gateway.ask import Headers
 from noria.gateway.calls import Calls
 from noria.gateway.catalog import Watcher
+from noria.gateway.conversations import RESPONSES, Conversations
 from noria.gateway.count import Counting
 from noria.gateway.dialects import openai
 from noria.gateway.dialects.base import CallerDialect
 from noria.gateway.dialects.chat import CHAT
+from noria.gateway.dialects.embeddings import Embeddings
 from noria.gateway.dialects.messages import Messages
 from noria.gateway.dialects.text import TEXT
 from noria.gateway.guard import Receive, Times
@@ -30,12 +31,14 @@ from noria.gateway.limits import Limiter
 from noria.gateway.metrics import Metrics
 from noria.gateway.reply import Send, send_body, send_error, send_json
 from noria.gateway.request import RequestPath
+from noria.gateway.response_store import ResponseStore
 from noria.gateway.spans import Recorder
 from noria.gateway.upstream import Upstream
 from noria.stores.counters import open_counters
 
 _log = logging.getLogger("noria.gateway")
-MESSAGES = Messages()
+EMBEDDINGS, MESSAGES = Embeddings(), Messages()
+_PURGE_SECONDS = 3_600
 _OTLP = frozenset({"/v1/traces", "/v1/logs", "/v1/metrics"})
 Handler = Callable[[str, Headers, Receive, Send], Awaitable[None]]
 
@@ -58,6 +61,8 @@ class Gateway:
         self._dialects: dict[str, CallerDialect] = {
             "/v1/chat/completions": CHAT,
             "/v1/completions": TEXT,
+            "/v1/embeddings": EMBEDDINGS,
+            "/v1/responses": RESPONSES,
             "/v1/messages": MESSAGES,
         }
         self.routes: dict[str, tuple[str, Handler]] = {
@@ -76,7 +81,7 @@ class Gateway:
             return
         path: str = scope["path"]
         try:
-            method, handler = self.routes.get(path) or self._other(path)
+            method, handler = self.routes.get(path) or self._other(path, scope["method"])
             if scope["method"] != method and not (method == "GET" and scope["method"] == "HEAD"):
                 raise _WrongMethod(f"{path} is called by {method}.")
             await handler(path, dict(scope["headers"]), receive, send)
@@ -88,9 +93,13 @@ class Gateway:
         """Whose shape the errors of a path have."""
         return MESSAGES if path.startswith("/v1/messages/") else self._dialects.get(path, CHAT)
 
-    def _other(self, path: str) -> tuple[str, Handler]:
+    def _other(self, path: str, method: str) -> tuple[str, Handler]:
         if path.startswith("/v1/models/"):
             return "GET", self._model
+        if path.startswith("/v1/responses/"):
+            if method == "DELETE":
+                return "DELETE", self._conversations.delete
+            return "GET", self._conversations.fetch
         if path in _OTLP:
             raise NotFound(
                 "The gateway takes no OpenTelemetry data.", hint=f"Send it to {self._settings.server_url}{path}."
@@ -141,28 +150,37 @@ class Gateway:
         key = authenticate(self._watcher.current().snapshot, headers)
         await send_body(send, 200, metrics.CONTENT_TYPE, self._metrics.text(key.project_id))
 
+    async def _purge(self) -> None:
+        while True:
+            await asyncio.to_thread(self._conversations.purge)
+            await asyncio.sleep(_PURGE_SECONDS)
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         settings = self._settings
         self._recorder = Recorder(settings.folder.journal / "gateway", self._metrics)
         self._counters = open_counters(settings)
         upstream = Upstream(settings.provider_connect_timeout)
+        times = Times.of(settings)
+        self._conversations = Conversations(self._watcher, upstream, ResponseStore(settings.folder.responses), times)
         self._path = RequestPath(
             settings,
             watcher=self._watcher,
             calls=Calls(self._watcher, upstream),
             limiter=Limiter(self._counters),
             recorder=self._recorder,
+            conversations=self._conversations,
         )
-        self._counting = Counting(self._watcher, upstream, Times.of(settings), settings.max_body_mb * 1_000_000)
+        self._counting = Counting(self._watcher, upstream, times, settings.max_body_mb * 1_000_000)
         self._watcher.refresh()
         watching = asyncio.create_task(self._watcher.run())
+        purging = asyncio.create_task(self._purge())
         await send({"type": "lifespan.startup.complete"})
         self._ready()
         await receive()
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
+        for task in (watching, purging):
+            task.cancel()
+        await asyncio.gather(watching, purging, return_exceptions=True)
         await self._path.close()
         await self._counters.close()
         await upstream.close()

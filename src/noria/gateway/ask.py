@@ -6,6 +6,7 @@ know: every other field passes through unread, so new fields of a provider work 
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ from noria.gateway.guard import Receive
 
 _BODY_SECONDS = 60.0
 _HEADER_CHARS = 256
+_PASSED = ("anthropic-beta", "anthropic-version", "openai-beta")
 _LENGTH_DIGITS = 20
 
 Headers = dict[bytes, bytes]
@@ -32,8 +34,10 @@ class Ask:
     model: str
     body: Json
     """The caller's body without `model`, `stream`, `stream_options` and `noria`."""
+    whole: Json
+    """The body with the whole conversation, where it continues one that is kept here; else the body."""
     chat: Json
-    """The same as a chat body: `messages` and parameters. `messages` is empty for what is no conversation."""
+    """The whole as a chat body: `messages` and parameters. `messages` is empty for what is no conversation."""
     stream: bool
     include_usage: bool
     """Whether the caller wants the usage at the end of a stream."""
@@ -43,6 +47,8 @@ class Ask:
     user: str = ""
     tags: list[str] = field(default_factory=list)
     row: str = ""
+    passed: dict[str, str] = field(default_factory=dict)
+    """Headers for a provider that speaks the caller's dialect: versions and betas of its API."""
     size: int = 0
     """Bytes of the body."""
 
@@ -98,8 +104,8 @@ def _too_large(limit: int) -> TooLarge:
     )
 
 
-def parse(raw: bytes, dialect: CallerDialect, headers: Headers) -> Ask:
-    """The request in `raw`. Raises BadInput that says which field is wrong."""
+def parse(raw: bytes, dialect: CallerDialect, headers: Headers, continued: Callable[[Json], Json] | None = None) -> Ask:
+    """The request in `raw`; `continued` puts the conversation so far before it. Raises BadInput that names the field."""
     body = _object(raw)
     own = body.pop("noria", None)
     own = {} if own is None else own
@@ -119,11 +125,13 @@ def parse(raw: bytes, dialect: CallerDialect, headers: Headers) -> Ask:
         options = body.pop("stream_options", None) or {}
     metadata = body.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
-    chat = dialect.to_chat(body)
+    whole = continued(body) if continued is not None else body
+    chat = dialect.to_chat(whole)
     return Ask(
         dialect=dialect,
         model=model,
         body=body,
+        whole=whole,
         chat=chat,
         stream=bool(stream),
         include_usage=not dialect.usage_on_request or bool(options.get("include_usage")),
@@ -133,6 +141,7 @@ def parse(raw: bytes, dialect: CallerDialect, headers: Headers) -> Ask:
         user=_first_text(header(headers, b"x-noria-user"), own.get("user"), chat.get("user")),
         tags=_tags(header(headers, b"x-noria-tags"), own.get("tags")),
         row=header(headers, b"x-noria-row"),
+        passed={name: text for name in _PASSED if (text := header(headers, name.encode()))},
         size=len(raw),
     )
 

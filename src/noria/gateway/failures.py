@@ -17,7 +17,7 @@ from noria.core.errors import BadInput, Limited, NoriaError, ProviderFailed, Una
 
 Unit = Literal["requests", "tokens", "concurrent", "day", "month"]
 
-_PASSED_ON = frozenset({400, 404, 409, 413, 415, 422, 429, 503, 504})
+_PASSED_ON = frozenset({400, 404, 409, 413, 415, 422, 429, 503, 504, 529})
 _MAX_RETRY_AFTER = 300.0
 
 
@@ -54,13 +54,6 @@ class NotReady(Unavailable):
         self.retry_after = retry_after
 
 
-class BodyLate(BadInput):
-    """The body of a request stalled or came too slowly."""
-
-    status = 408
-    code = "request_timeout"
-
-
 class OverLimit(Limited):
     """A limit is used up. `retry_after` is in seconds; `unit` says which."""
 
@@ -69,6 +62,13 @@ class OverLimit(Limited):
         super().__init__(message, hint=hint, code="insufficient_quota" if budget else "rate_limit_exceeded")
         self.unit = unit
         self.retry_after = retry_after
+
+
+class BodyLate(BadInput):
+    """The body of a request stalled or came too slowly."""
+
+    status = 408
+    code = "request_timeout"
 
 
 class ClientLeft(NoriaError):

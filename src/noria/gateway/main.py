@@ -13,6 +13,7 @@ import uvicorn
 
 from noria.core.settings import Settings
 from noria.gateway import workers
+from noria.gateway.connections import Connection
 
 _DRAIN_SECONDS = 30
 
@@ -32,7 +33,6 @@ def _serve(settings: Settings) -> None:
     if listening is not None:  # read when the metrics library is imported
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(workers.metrics_folder(settings))
     from noria.gateway.app import Gateway
-    from noria.gateway.connections import Connection
 
     gateway = Gateway(settings, ready=workers.ready_signal())
     gc.freeze()  # what is loaded now stays; collections need not look at it again

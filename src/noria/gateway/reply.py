@@ -44,7 +44,11 @@ class Reply:
     async def fail(self, error: NoriaError) -> None:
         """The error, in the shape that fits how far the answer has come."""
         if self._streaming:
-            await self.end_stream(self._call.dialect.error_event(error, self._call.trace_id))
+            call = self._call
+            said = (
+                call.relay.fail(error, call.trace_id) if call.relay else call.dialect.error_event(error, call.trace_id)
+            )
+            await self.end_stream(said)
         else:
             await send_error(self._send, error, self._call.dialect, self._call.trace_id, self._headers())
 

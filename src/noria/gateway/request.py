@@ -8,6 +8,8 @@ sent, so a client that has a complete answer can rely on its trace, whatever die
 import asyncio
 import logging
 import re
+from collections.abc import Callable
+from functools import partial
 
 from noria.core.clock import now_ns
 from noria.core.errors import NoriaError, ProviderFailed
@@ -18,8 +20,10 @@ from noria.gateway.access import authenticate, choose, resolve
 from noria.gateway.ask import Headers, header, parse, read_body
 from noria.gateway.calls import Asked, Calls
 from noria.gateway.catalog import Watcher
+from noria.gateway.conversations import Conversations
 from noria.gateway.dialects import openai
-from noria.gateway.dialects.base import CallerDialect
+from noria.gateway.dialects.base import CallerDialect, Json
+from noria.gateway.dialects.responses.ids import rewrapped
 from noria.gateway.failures import ClientLeft, NotReady
 from noria.gateway.guard import Guard, Receive, Times
 from noria.gateway.limits import Limiter, Ticket
@@ -31,6 +35,7 @@ from noria.registry.policy import EMPTY
 from noria.registry.snapshot import KeyEntry
 
 _log = logging.getLogger("noria.gateway")
+_REWRITTEN = frozenset({"embeddings", "responses"})
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 
@@ -39,11 +44,19 @@ class RequestPath:
     """What every request needs; one for the process."""
 
     def __init__(
-        self, settings: Settings, *, watcher: Watcher, calls: Calls, limiter: Limiter, recorder: Recorder
+        self,
+        settings: Settings,
+        *,
+        watcher: Watcher,
+        calls: Calls,
+        limiter: Limiter,
+        recorder: Recorder,
+        conversations: Conversations,
     ) -> None:
         self._watcher = watcher
         self._calls = calls
         self._limiter = limiter
+        self._conversations = conversations
         self._recorder = recorder
         self._times = Times.of(settings)
         self._max_body = settings.max_body_mb * 1_000_000
@@ -64,10 +77,10 @@ class RequestPath:
             self._recorder.check()
             body = await read_body(headers, receive, self._max_body)
             guard.watch_client()
-            ask = call.ask = parse(body, dialect, headers)
+            ask = call.ask = parse(body, dialect, headers, self._continued(key, dialect))
             call.model = ask.model
             endpoint, candidate = resolve(catalog.snapshot, key, ask.model)
-            call.route = choose(endpoint, candidate, call.sticky)
+            call.route = self._conversations.bound(choose(endpoint, candidate, call.sticky), ask)
             if endpoint.policy is not EMPTY:
                 guard.use(self._times.under(endpoint.policy.timeouts))
             if (ticket := await self._limiter.admit(catalog.snapshot, call)) is not None:
@@ -91,13 +104,26 @@ class RequestPath:
                 await self._limiter.settle(ticket, call)
 
     async def _whole(self, answer: Whole, call: Call, guard: Guard, reply: Reply) -> None:
-        ask, body = call.ask, answer.raw
-        if ask is not None and answer.dialect.name != ask.dialect.name:
-            body = openai.encoded(ask.dialect.answer(answer.chat, ask.told))
+        body = self._told(answer, call)
         call.first_ns = now_ns()
         self._recorder.write(call, usage.whole(answer.chat))
         guard.done = True
         await reply.json(200, body)
+
+    def _told(self, answer: Whole, call: Call) -> bytes:
+        """The answer in the caller's dialect: the provider's own bytes where nothing has to be changed."""
+        ask = call.ask
+        if ask is None or (answer.dialect.name == ask.dialect.name and ask.dialect.name not in _REWRITTEN):
+            return answer.raw
+        if answer.dialect.name == "responses" == ask.dialect.name:
+            return openai.encoded(rewrapped(answer.answer, call.plan.release if call.plan else ""))
+        told = ask.dialect.answer(answer.chat, ask.told)
+        if ask.dialect.name == "responses":
+            self._conversations.keep(call, told)
+        return openai.encoded(told)
+
+    def _continued(self, key: KeyEntry, dialect: CallerDialect) -> Callable[[Json], Json] | None:
+        return partial(self._conversations.continued, key.project_id) if dialect.name == "responses" else None
 
     async def _stream(self, stream: Stream, call: Call, guard: Guard, reply: Reply) -> None:
         relay = call.relay = stream.relay
@@ -109,9 +135,11 @@ class RequestPath:
             output = relay.output()
             if not relay.done and not output.finish_reason:
                 raise ProviderFailed("The provider ended its stream before its answer was complete.")
+            last = relay.last()
+            self._conversations.keep_streamed(call, relay)
             self._recorder.write(call, output)
             guard.done = True
-            await reply.end_stream(relay.last())
+            await reply.end_stream(last)
         except ProviderFailed as error:
             self._calls.broke(call, error)
             raise
@@ -129,6 +157,8 @@ class RequestPath:
     async def _fail(self, error: NoriaError, call: Call, guard: Guard, reply: Reply) -> None:
         """Record the failure, then tell it; a span that cannot be written is the failure that is told."""
         guard.done = True
+        if call.plan is not None and call.plan.key and call.plan.key in error.message:
+            error.message = error.message.replace(call.plan.key, "…")
         if not call.recorded:
             try:
                 self._recorder.write(call, call.relay.output() if call.relay else None, error)

@@ -157,7 +157,7 @@ def _span(call: Call, output: Output | None, error: NoriaError | None) -> Span:
         parent_id=call.parent_id,
         project_id=call.key.project_id,
         name=call.dialect.span_name,
-        kind="llm",
+        kind="embedding" if call.dialect.name == "embeddings" else "llm",
         start_ns=call.start_ns,
         end_ns=now_ns(),
         status="error" if error else "ok",

@@ -13,10 +13,11 @@ from typing import Any, Protocol
 
 import orjson
 
-from noria.core.errors import ProviderFailed
+from noria.core.errors import NoriaError, ProviderFailed
 from noria.gateway import payload, usage
-from noria.gateway.dialects.base import Json, ProviderDialect, Writer
+from noria.gateway.dialects.base import CallerDialect, Json, ProviderDialect, Writer
 from noria.gateway.dialects.chat import is_usage
+from noria.gateway.dialects.openai import encoded
 from noria.gateway.providers.base import Events
 from noria.gateway.usage import Output
 
@@ -52,6 +53,10 @@ class Relay(Protocol):
         """What completes the answer; for the caller once the span is safe."""
         ...
 
+    def fail(self, error: NoriaError, request_id: str) -> bytes:
+        """What ends a stream that broke off."""
+        ...
+
     def output(self) -> Output:
         """What the stream amounted to so far."""
         ...
@@ -65,15 +70,24 @@ class Relay(Protocol):
 class PassOn:
     """A stream whose caller speaks what the provider speaks."""
 
-    def __init__(self, dialect: ProviderDialect, closing: bytes, *, include_usage: bool) -> None:
-        """`closing` ends a stream whose provider did not say so itself."""
+    def __init__(
+        self,
+        dialect: ProviderDialect,
+        caller: CallerDialect,
+        *,
+        include_usage: bool,
+        rewrite: Callable[[Json], Json] | None = None,
+    ) -> None:
+        """`rewrite` may change the events that are looked at; it returns what it leaves as it is."""
         self.done = False
         self.failure: ProviderFailed | None = None
         self._dialect = dialect
         self._reader = dialect.reader()
         self._hides_usage = not include_usage
         self._rest = b""
-        self._last = closing
+        self._last = caller.closing
+        self._caller = caller
+        self._rewrite = rewrite
         self._kept = _Kept()
 
     @property
@@ -104,6 +118,9 @@ class PassOn:
     def last(self) -> bytes:
         return self._last
 
+    def fail(self, error: NoriaError, request_id: str) -> bytes:
+        return self._caller.error_event(error, request_id)
+
     def output(self) -> Output:
         return usage.streamed(self._chunks())
 
@@ -131,7 +148,10 @@ class PassOn:
         if event[1] == b"[DONE]":
             self.done = True
             return b""
-        chunks = self._reader.read(event[0], parsed(event[1]))
+        data = parsed(event[1])
+        chunks = self._reader.read(event[0], data)
+        if self._rewrite is not None and (changed := self._rewrite(data)) is not data:
+            raw = (b"event: " + event[0].encode() + b"\n" if event[0] else b"") + b"data: " + encoded(changed)
         self._kept.add(raw + b"\n\n")
         if self._reader.done:
             self.done = True
@@ -155,7 +175,7 @@ class Translate:
         self.truncated = False
         self._events = events
         self._reader = dialect.reader()
-        self._writer = writer
+        self.writer = writer
         self._chunks: list[Json] = []
         self._size = 0
 
@@ -166,7 +186,10 @@ class Translate:
         return self._told(self._events.end())
 
     def last(self) -> bytes:
-        return self._writer.end()
+        return self.writer.end()
+
+    def fail(self, error: NoriaError, request_id: str) -> bytes:
+        return self.writer.fail(error)
 
     def output(self) -> Output:
         return usage.streamed(self._chunks)
@@ -190,7 +213,7 @@ class Translate:
                 break
             for chunk in chunks:
                 self._keep(chunk, len(data))
-                told.append(self._writer.write(chunk))
+                told.append(self.writer.write(chunk))
             if self._reader.done:
                 self.done = True
                 break

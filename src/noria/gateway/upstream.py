@@ -11,6 +11,7 @@ import io
 import logging
 import ssl
 from dataclasses import dataclass
+from functools import partial
 
 import aiohttp
 
@@ -18,6 +19,7 @@ from noria.core.errors import NoriaError, ProviderFailed
 from noria.gateway import payload
 from noria.gateway.ask import Ask
 from noria.gateway.dialects.base import Json, ProviderDialect
+from noria.gateway.dialects.responses.ids import rewrapped
 from noria.gateway.failures import ProviderRefused
 from noria.gateway.guard import Guard
 from noria.gateway.plan import Plan
@@ -33,9 +35,10 @@ _GONE = (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError)
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """An answer in one piece: the provider's bytes, and what they say as a chat answer."""
+    """An answer in one piece: the provider's bytes, what stands in them, and the same as a chat answer."""
 
     raw: bytes
+    answer: Json
     chat: Json
     dialect: ProviderDialect
 
@@ -118,12 +121,12 @@ class Upstream:
         finally:
             guard.rest()
 
-    async def json(self, plan: Plan, guard: Guard) -> Json:
+    async def json(self, plan: Plan, guard: Guard, method: str = "POST") -> Json:
         """A JSON object of the provider that is no answer of a model. Raises as `call` does."""
         guard.wait_at_most(guard.limits.first_byte)
         response: aiohttp.ClientResponse | None = None
         try:
-            response = await self._post(plan)
+            response = await self._post(plan, method)
             if response.status != 200:
                 raise await _refusal(response, plan)
             answer = payload.tolerant(await _bytes(response, _MAX_ANSWER))
@@ -142,20 +145,20 @@ class Upstream:
             raise _garbage(response, plan)
         return answer
 
-    async def _post(self, plan: Plan) -> aiohttp.ClientResponse:
+    async def _post(self, plan: Plan, method: str = "POST") -> aiohttp.ClientResponse:
         """Sent again once when a kept connection turned out to be closed: the provider then has not seen it."""
         try:
-            return await self._send(plan)
+            return await self._send(plan, method)
         except _GONE:
-            return await self._send(plan)
+            return await self._send(plan, method)
 
-    async def _send(self, plan: Plan) -> aiohttp.ClientResponse:
+    async def _send(self, plan: Plan, method: str) -> aiohttp.ClientResponse:
         body = plan.body if len(plan.body) < _LARGE_BODY else io.BytesIO(plan.body)
         timeout = self._timeout
         if plan.connect_seconds:
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=plan.connect_seconds)
-        return await self._session.post(
-            plan.url, data=body, headers=plan.headers, allow_redirects=False, timeout=timeout
+        return await self._session.request(
+            method, plan.url, data=body, headers=plan.headers, allow_redirects=False, timeout=timeout
         )
 
 
@@ -173,7 +176,7 @@ async def _read(response: aiohttp.ClientResponse, plan: Plan) -> Whole:
     if not isinstance(answer, dict):
         raise _garbage(response, plan)
     try:
-        return Whole(raw, plan.dialect.to_answer(answer), plan.dialect)
+        return Whole(raw, answer, plan.dialect.to_answer(answer), plan.dialect)
     except ProviderFailed as error:
         raise _garbage(response, plan) from error
 
@@ -195,7 +198,8 @@ async def _begin(response: aiohttp.ClientResponse, plan: Plan, ask: Ask) -> Stre
 
 def _relay(plan: Plan, ask: Ask) -> Relay:
     if plan.dialect.name == ask.dialect.name:
-        return PassOn(plan.dialect, ask.dialect.closing, include_usage=ask.include_usage)
+        rewrite = partial(rewrapped, release=plan.release) if plan.dialect.name == "responses" else None
+        return PassOn(plan.dialect, ask.dialect, include_usage=ask.include_usage, rewrite=rewrite)
     writer = ask.dialect.writer(ask.told, include_usage=ask.include_usage)
     return Translate(plan.adapter.events(plan.to), plan.dialect, writer)
 

@@ -34,10 +34,10 @@ def test_schemathesis_finds_nothing(gateway: Running, tmp_path: Path) -> None:
     schema.write_text(json.dumps(document))
     program = CLIENTS / "clients" / "bin" / "schemathesis"
     assert program.exists(), "the clients are not installed; run scripts/clients.sh"
+    options = ["--max-examples", str(EXAMPLES), "--seed", "7", "--phases", "examples,coverage,fuzzing"]
+    where = ["--url", gateway.url, "--header", f"Authorization: Bearer {gateway.key}", "--request-timeout", "20"]
     done = subprocess.run(
-        [str(program), "--config-file", str(HERE / "schemathesis.toml"), "run", str(schema), "--url", gateway.url]
-        + ["--header", f"Authorization: Bearer {gateway.key}", "--max-examples", str(EXAMPLES), "--seed", "7"]
-        + ["--phases", "examples,coverage,fuzzing", "--request-timeout", "20"],
+        [str(program), "--config-file", str(HERE / "schemathesis.toml"), "run", str(schema), *options, *where],
         cwd=tmp_path,
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "NO_COLOR": "1"},
         capture_output=True,

@@ -44,6 +44,10 @@ class Writer(Protocol):
         """What closes a complete stream (`data: [DONE]`, `message_stop`, `response.completed`). Sent after the span is safe."""
         ...
 
+    def fail(self, error: NoriaError) -> bytes:
+        """What ends a stream that broke off."""
+        ...
+
 
 class CallerDialect(Protocol):
     """What the gateway needs of a dialect that callers speak."""

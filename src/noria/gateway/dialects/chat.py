@@ -37,6 +37,9 @@ class ChatWriter:
     def end(self) -> bytes:
         return openai.DONE
 
+    def fail(self, error: NoriaError) -> bytes:
+        return openai.error_event(error)
+
 
 class Chat:
     """CallerDialect and ProviderDialect of /v1/chat/completions."""

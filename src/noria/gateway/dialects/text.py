@@ -49,6 +49,9 @@ class TextWriter:
     def end(self) -> bytes:
         return openai.DONE
 
+    def fail(self, error: NoriaError) -> bytes:
+        return openai.error_event(error)
+
 
 class Text:
     """CallerDialect and ProviderDialect of /v1/completions."""

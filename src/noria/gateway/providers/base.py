@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import orjson
 from yarl import URL
@@ -68,6 +69,8 @@ class Refusal:
     param: str | None = None
     retry_after: float | None = None
     """Seconds; not yet bounded."""
+    key_refused: bool = False
+    """It was the key: an admin must act, and another key may do."""
 
 
 class Events(Protocol):
@@ -106,7 +109,7 @@ class Adapter(Protocol):
     def events(self, call: Call) -> Events: ...
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> Refusal:
-        """What an answer with an error status says. `headers` are looked up in any case; never raises."""
+        """What an answer with an error status says; never raises. `headers` know their names in any case (CIMultiDict)."""
         ...
 
 
@@ -120,6 +123,13 @@ def spoken(flags: Flags, provider: ProviderEntry) -> tuple[str, ...]:
 def address(text: str) -> URL:
     """`text`, whose path is percent-encoded already and stays exactly so."""
     return URL(text, encoded=True)
+
+
+def segment(model: str) -> str:
+    """A model's name as one segment of a path. Raises BadInput for one that would leave its place."""
+    if model in ("", ".", ".."):
+        raise BadInput(f"{model!r} cannot be the name of a model.")
+    return quote(model, safe="-._~")
 
 
 def encoded(fields: dict[str, Any]) -> bytes:
@@ -164,7 +174,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that the headers ask to wait: `retry-after-ms`, or `Retry-After` as seconds or as a date."""
     if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
         return milliseconds / 1000
-    text = headers.get("Retry-After") or headers.get("retry-after")
+    text = headers.get("Retry-After")
     if not text:
         return None
     if (seconds := _number(text)) is not None:

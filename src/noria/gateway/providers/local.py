@@ -3,7 +3,7 @@
 `Call.base` is the address of the release's engine with /v1, not the provider's, which has none.
 """
 
-from noria.gateway.providers.base import Call, Flags
+from noria.gateway.providers.base import Flags
 from noria.gateway.providers.openai import OpenAI
 
 
@@ -11,6 +11,3 @@ class Local(OpenAI):
     """llama.cpp's server."""
 
     flags = Flags(speaks=("chat", "text"))
-
-    def headers(self, call: Call, key: str, url: object, body: bytes) -> dict[str, str]:
-        return {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "noria"}

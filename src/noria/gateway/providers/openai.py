@@ -20,7 +20,9 @@ PATHS: Final[Mapping[str, str]] = {
     "embeddings": "/embeddings",
     "responses": "/responses",
     "messages": "/messages",
+    "count_tokens": "/messages/count_tokens",
 }
+_NEVER_STREAMED: Final = frozenset({"embeddings", "count_tokens"})
 _COUNTS_ON_REQUEST: Final = frozenset({"chat", "text"})
 
 
@@ -37,7 +39,7 @@ class OpenAI:
 
     def headers(self, call: Call, key: str, url: URL, body: bytes) -> dict[str, str]:
         found = base.common_headers(call)
-        if call.dialect == "messages":
+        if call.dialect in ("messages", "count_tokens"):
             found.setdefault("anthropic-version", "2023-06-01")
         if key:
             found["Authorization"] = f"Bearer {key}"
@@ -50,13 +52,13 @@ class OpenAI:
         return ServerSentEvents()
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> Refusal:
-        return refusal(headers, base.error_json(body))
+        return refusal(status, headers, base.error_json(body))
 
 
 def with_model(call: Call, fields: dict[str, Any]) -> dict[str, Any]:
     """`fields` with model and stream; a stream of completions is asked to count its tokens at its end."""
     sent = {**fields, "model": call.model}
-    if not call.stream:
+    if not call.stream or call.dialect in _NEVER_STREAMED:
         return sent
     sent["stream"] = True
     if call.dialect in _COUNTS_ON_REQUEST:
@@ -65,7 +67,7 @@ def with_model(call: Call, fields: dict[str, Any]) -> dict[str, Any]:
     return sent
 
 
-def refusal(headers: Mapping[str, str], answer: dict[str, Any]) -> Refusal:
+def refusal(status: int, headers: Mapping[str, str], answer: dict[str, Any]) -> Refusal:
     """{"error": {message, type, param, code}} and what compatible servers make of it."""
     error = answer.get("error")
     detail = error if isinstance(error, dict) else answer
@@ -76,4 +78,5 @@ def refusal(headers: Mapping[str, str], answer: dict[str, Any]) -> Refusal:
         code=base.word(detail.get("code")),
         param=base.word(detail.get("param")),
         retry_after=base.retry_after(headers),
+        key_refused=status in {401, 403},
     )

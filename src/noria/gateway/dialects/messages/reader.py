@@ -39,14 +39,6 @@ class MessagesReader:
         self._usage: Json = {}
         self._told_usage: Json | None = None
         self._opened = self._finished = False
-        self._handlers: dict[str, Callable[[Json], list[Json]]] = {
-            "message_start": self._begin,
-            "content_block_start": self._start,
-            "content_block_stop": self._stop,
-            "message_delta": self._change,
-            "message_stop": self._end,
-            "error": self._fail,
-        }
 
     @property
     def usage(self) -> Json | None:
@@ -58,8 +50,8 @@ class MessagesReader:
         kind = lenient.text(data.get("type")) or event
         if kind == "content_block_delta":
             return self._piece(data)
-        handle = self._handlers.get(kind)
-        return handle(data) if handle else []
+        handle = _HANDLERS.get(kind)
+        return handle(self, data) if handle else []
 
     def _told(self, delta: Json, **end: Any) -> Json:
         if not self._opened:
@@ -177,3 +169,13 @@ class MessagesReader:
             return []
         self._told_usage = usage
         return [{**self._chunk, "choices": [], "usage": usage}]
+
+
+_HANDLERS: dict[str, Callable[[MessagesReader, Json], list[Json]]] = {
+    "message_start": MessagesReader._begin,
+    "content_block_start": MessagesReader._start,
+    "content_block_stop": MessagesReader._stop,
+    "message_delta": MessagesReader._change,
+    "message_stop": MessagesReader._end,
+    "error": MessagesReader._fail,
+}

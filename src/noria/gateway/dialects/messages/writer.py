@@ -10,9 +10,11 @@ from typing import Any
 
 import orjson
 
+from noria.core.errors import NoriaError
 from noria.gateway.dialects.base import Json
 from noria.gateway.dialects.messages import lenient, terms
 from noria.gateway.dialects.messages.answers import call_id, kept_fields, message_id
+from noria.gateway.dialects.messages.errors import error_object
 from noria.gateway.dialects.openai import encoded
 
 
@@ -69,6 +71,9 @@ class MessagesWriter:
             self._choice = choice
             self._kept |= kept_fields(chunk)
         return told
+
+    def fail(self, error: NoriaError) -> bytes:
+        return b"event: error\ndata: " + encoded(error_object(error)) + b"\n\n"
 
     def end(self) -> bytes:
         """Closes what is open, tells why it ended and what it used."""
