@@ -93,6 +93,8 @@ def against_baselines(record: Record) -> str:
         return f"{title} wins: {figures}, at a fraction of the cost. For this task, use it."
     if found["verdict"] == "worse":
         return f"The best cheap baseline, {title[0].lower()}{title[1:]}, loses: {figures}."
+    if best["score"] >= tuned["score"]:
+        return f"{title} is ahead, though these rows do not prove it: {figures}, at a fraction of the cost. For this task, use it."
     return f"{title} does as well, as far as these rows can tell: {figures}, at a fraction of the cost."
 
 
