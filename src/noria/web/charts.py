@@ -70,6 +70,9 @@ def line(
     horizontal: Spec = {"field": x, "type": "temporal" if time else "quantitative", "title": x_title or None}
     if not time:
         horizontal["scale"] = {"nice": False, "zero": False}
+        if rows and all(isinstance(row[x], int) for row in rows):
+            steps = max(row[x] for row in rows) - min(row[x] for row in rows)
+            horizontal["axis"] = {"tickCount": max(1, min(5, steps)), "format": ",d"}  # whole steps, each once
     encoding: Spec = {
         "x": horizontal,
         "y": {"field": y, "type": "quantitative", "title": y_title or None, "scale": {"zero": zero}},
