@@ -106,7 +106,16 @@ def _curve(request: Request, stores: Stores, run: TrainingRun) -> dict[str, Any]
     rows += [
         {"step": step, "loss": _mean(losses, i), "curve": say("running mean")} for i, (step, _) in enumerate(losses)
     ]
-    spec = charts.line(charts.thin(rows), x="step", y="loss", series="curve", x_title=say("step"), zero=True)
+    spec = charts.line(
+        charts.thin(rows),
+        x="step",
+        y="loss",
+        series="curve",
+        x_title=say("step"),
+        zero=True,
+        height=220,
+        colours=("var(--edge)", charts.SERIES[0]),
+    )
     return {"chart_spec": spec if losses else None, "newest": points[-1] if points else None}
 
 

@@ -65,8 +65,12 @@ def line(
     time: bool = False,
     zero: bool = False,
     height: int = 160,
+    colours: Sequence[str] = SERIES,
 ) -> Spec:
-    """Curves over a number or (`time`: ISO 8601 text) a moment; `series` names the column that tells them apart."""
+    """Curves over a number or (`time`: ISO 8601 text) a moment; `series` names the column that tells them apart.
+
+    `colours` are those of the series, in the order in which they first appear.
+    """
     horizontal: Spec = {"field": x, "type": "temporal" if time else "quantitative", "title": x_title or None}
     if not time:
         horizontal["scale"] = {"nice": False, "zero": False}
@@ -80,8 +84,8 @@ def line(
     }
     if series:
         names = list(dict.fromkeys(str(row[series]) for row in rows))
-        colours = [SERIES[min(i, len(SERIES) - 1)] for i in range(len(names))]
-        encoding["color"] = {"field": series, "type": "nominal", "scale": {"domain": names, "range": colours}}
+        chosen = [colours[min(i, len(colours) - 1)] for i in range(len(names))]
+        encoding["color"] = {"field": series, "type": "nominal", "scale": {"domain": names, "range": chosen}}
     mark: Spec = {"type": "line", "strokeWidth": 2, "point": len(rows) < 25, "clip": True}
     if not series:
         mark["color"] = SERIES[0]
