@@ -1,71 +1,85 @@
 """What the caller wants: headers and body of a request, read within bounds and checked as far as the gateway needs.
 
-In: the ASGI scope and `receive`. Out: an `Ask`. Beside OpenAI's fields there is one of ours, which no provider sees:
+In: the ASGI scope and `receive`. Out: an `Ask`. Beside the dialect's fields there is one of ours, which no provider sees:
 "noria": {"variables": {…}, "session": "…", "user": "…", "tags": […]} (`extra_body` in OpenAI's client). The decision to
 know: every other field passes through unread, so new fields of a provider work on the day they appear.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from noria.core.errors import BadInput, TimedOut, TooLarge
+from noria.core.errors import BadInput, TooLarge
 from noria.core.records import Message
 from noria.gateway import payload
-from noria.gateway.failures import ClientLeft
+from noria.gateway.dialects.base import CallerDialect, Json
+from noria.gateway.failures import BodyLate, ClientLeft
+from noria.gateway.fields import check_own, check_types
 from noria.gateway.guard import Receive
-from noria.gateway.shapes import Dialect
 
 _BODY_SECONDS = 60.0
 _HEADER_CHARS = 256
+_PASSED = ("anthropic-beta", "anthropic-version", "openai-beta")
+_LENGTH_DIGITS = 20
 
 Headers = dict[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One checked request. `fields` is the body without what the gateway itself replaces or consumes."""
+    """One checked request, twice: as the caller said it and as the hub says it."""
 
-    dialect: Dialect
+    dialect: CallerDialect
     model: str
-    messages: list[Message]
-    """The caller's messages; for a text request, its prompt as one user message."""
-    prompt: Any
-    """The `prompt` of a text request as it came; None in chat."""
+    body: Json
+    """The caller's body without `model`, `stream`, `stream_options` and `noria`."""
+    whole: Json
+    """The body with the whole conversation, where it continues one that is kept here; else the body."""
+    chat: Json
+    """The whole as a chat body: `messages` and parameters. `messages` is empty for what is no conversation."""
     stream: bool
     include_usage: bool
-    fields: dict[str, Any]
+    """Whether the caller wants the usage at the end of a stream."""
+    stream_options: Json = field(default_factory=dict)
     variables: dict[str, Any] = field(default_factory=dict)
     session: str = ""
     user: str = ""
     tags: list[str] = field(default_factory=list)
     row: str = ""
+    passed: dict[str, str] = field(default_factory=dict)
+    """Headers for a provider that speaks the caller's dialect: versions and betas of its API."""
     size: int = 0
     """Bytes of the body."""
 
+    @property
+    def told(self) -> Json:
+        """The caller's body with its model, for those who answer in its dialect."""
+        return {**self.body, "model": self.model}
+
+    @property
+    def messages(self) -> list[Message]:
+        messages: list[Message] = self.chat.get("messages") or []
+        return messages
+
 
 async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises TooLarge, TimedOut when it does not arrive, ClientLeft."""
+    """The whole body. Raises TooLarge, BodyLate, ClientLeft."""
     declared = headers.get(b"content-length", b"0")
-    if declared.isdigit() and int(declared) > limit:
+    if declared.isdigit() and (len(declared) > _LENGTH_DIGITS or int(declared) > limit):
         raise _too_large(limit)
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise BadInput("Compressed request bodies are not accepted.", hint="Send the body as plain JSON.")
-    message = await _next(receive)
-    if not message.get("more_body"):
-        body: bytes = message.get("body", b"")
-        if len(body) > limit:
-            raise _too_large(limit)
-        return body
     try:
         async with asyncio.timeout(_BODY_SECONDS):
-            return await _rest_of_body(message.get("body", b""), receive, limit)
+            return await _whole_body(receive, limit)
     except TimeoutError as error:
-        raise TimedOut(f"The request's body did not arrive within {_BODY_SECONDS:.0f} seconds.") from error
+        raise BodyLate(f"The request's body did not arrive within {_BODY_SECONDS:g} seconds.") from error
 
 
-async def _rest_of_body(first: bytes, receive: Receive, limit: int) -> bytes:
-    parts, size, more = [first], len(first), True
+async def _whole_body(receive: Receive, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size, more = 0, True
     while more:
         message = await _next(receive)
         parts.append(message.get("body", b""))
@@ -73,7 +87,7 @@ async def _rest_of_body(first: bytes, receive: Receive, limit: int) -> bytes:
         size += len(parts[-1])
         if size > limit:
             raise _too_large(limit)
-    return b"".join(parts)
+    return b"".join(parts) if len(parts) > 1 else parts[0]
 
 
 async def _next(receive: Receive) -> dict[str, Any]:
@@ -90,46 +104,45 @@ def _too_large(limit: int) -> TooLarge:
     )
 
 
-def parse(body: bytes, dialect: Dialect, headers: Headers) -> Ask:
-    """The request in `body`. Raises BadInput that says which field is wrong."""
-    fields = _object(body)
-    own = fields.pop("noria", None) or {}
+def parse(raw: bytes, dialect: CallerDialect, headers: Headers, continued: Callable[[Json], Json] | None = None) -> Ask:
+    """The request in `raw`; `continued` puts the conversation so far before it. Raises BadInput that names the field."""
+    body = _object(raw)
+    own = body.pop("noria", None)
+    own = {} if own is None else own
     if not isinstance(own, dict):
         raise BadInput('"noria" must be an object.')
-    messages: Any = None
-    prompt: Any = None
-    if dialect == "chat":
-        messages = _messages(fields.pop("messages", None))
-    else:
-        prompt = fields.pop("prompt", None)
-        messages = _prompt_as_messages(prompt)
-    model = fields.pop("model", None)
+    check_own(own)
+    check_types(body)
+    dialect.check(body)
+    model = body.pop("model", None)
     if not isinstance(model, str) or not model:
         raise BadInput('"model" must name an endpoint.', hint="GET /v1/models lists what this key can call.")
-    options = fields.pop("stream_options", None) or {}
-    if not isinstance(options, dict):
-        raise BadInput('"stream_options" must be an object.')
-    stream = fields.pop("stream", None)
+    stream = body.pop("stream", None)
     if stream not in (None, True, False):
         raise BadInput('"stream" must be true or false.')
-    if stream:
-        fields["stream_options"] = {**options, "include_usage": True}
-    metadata = fields.get("metadata")
+    options: Json = {}
+    if dialect.usage_on_request:
+        options = body.pop("stream_options", None) or {}
+    metadata = body.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
+    whole = continued(body) if continued is not None else body
+    chat = dialect.to_chat(whole)
     return Ask(
         dialect=dialect,
         model=model,
-        messages=messages,
-        prompt=prompt,
+        body=body,
+        whole=whole,
+        chat=chat,
         stream=bool(stream),
-        include_usage=bool(options.get("include_usage")),
-        fields=fields,
-        variables=_variables(own.get("variables")),
+        include_usage=not dialect.usage_on_request or bool(options.get("include_usage")),
+        stream_options=options,
+        variables=own.get("variables") or {},
         session=_first_text(header(headers, b"x-noria-session"), own.get("session"), metadata.get("session_id")),
-        user=_first_text(header(headers, b"x-noria-user"), own.get("user"), fields.get("user")),
+        user=_first_text(header(headers, b"x-noria-user"), own.get("user"), chat.get("user")),
         tags=_tags(header(headers, b"x-noria-tags"), own.get("tags")),
         row=header(headers, b"x-noria-row"),
-        size=len(body),
+        passed={name: text for name in _PASSED if (text := header(headers, name.encode()))},
+        size=len(raw),
     )
 
 
@@ -147,37 +160,6 @@ def _object(body: bytes) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise BadInput("The body must be a JSON object.", code="invalid_json")
     return fields
-
-
-def _messages(messages: Any) -> list[Message]:
-    if not isinstance(messages, list) or not messages:
-        raise BadInput('"messages" must be a list with at least one message.')
-    for index, message in enumerate(messages):
-        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise BadInput(f'"messages[{index}]" must be an object with a "role".')
-        content = message.get("content")
-        if content is not None and not isinstance(content, str | list):
-            raise BadInput(f'"messages[{index}].content" must be text or a list of parts.')
-    return messages
-
-
-def _prompt_as_messages(prompt: Any) -> list[Message]:
-    """A lone text becomes a message; several prompts or token ids can only be passed through."""
-    if isinstance(prompt, list) and len(prompt) == 1 and isinstance(prompt[0], str):
-        prompt = prompt[0]
-    if isinstance(prompt, str):
-        return [{"role": "user", "content": prompt}]
-    if isinstance(prompt, list) and prompt:
-        return []
-    raise BadInput('"prompt" must be text or a list.')
-
-
-def _variables(variables: Any) -> dict[str, Any]:
-    if variables is None:
-        return {}
-    if not isinstance(variables, dict):
-        raise BadInput('"noria.variables" must be an object.')
-    return variables
 
 
 def _first_text(*values: Any) -> str:

@@ -4,12 +4,20 @@ ProviderFailed (core)
 └── ProviderRefused   the provider answered with an error of its own; its message and code are kept
 Unavailable (core)
 └── NotReady          a part is starting or full: try again after `retry_after` seconds
+Limited (core)
+└── OverLimit         a limit or a budget is used up
+BadInput (core)
+└── BodyLate          the request's body did not arrive in time (408)
 ClientLeft            nobody waits for the answer any more; never sent, only recorded (499)
 """
 
-from noria.core.errors import NoriaError, ProviderFailed, Unavailable
+from typing import Literal
 
-_PASSED_ON = frozenset({400, 404, 409, 413, 415, 422, 429, 503, 504})
+from noria.core.errors import BadInput, Limited, NoriaError, ProviderFailed, Unavailable
+
+Unit = Literal["requests", "tokens", "concurrent", "day", "month"]
+
+_PASSED_ON = frozenset({400, 404, 409, 413, 415, 422, 429, 503, 504, 529})
 _MAX_RETRY_AFTER = 300.0
 
 
@@ -46,8 +54,30 @@ class NotReady(Unavailable):
         self.retry_after = retry_after
 
 
+class OverLimit(Limited):
+    """A limit is used up. `retry_after` is in seconds; `unit` says which."""
+
+    def __init__(self, message: str, *, unit: Unit, retry_after: float, hint: str = "") -> None:
+        budget = unit in {"day", "month"}
+        super().__init__(message, hint=hint, code="insufficient_quota" if budget else "rate_limit_exceeded")
+        self.unit = unit
+        self.retry_after = retry_after
+
+
+class BodyLate(BadInput):
+    """The body of a request stalled or came too slowly."""
+
+    status = 408
+    code = "request_timeout"
+
+
 class ClientLeft(NoriaError):
     """The client closed its connection before the answer was complete."""
 
     status = 499
     code = "client_left"
+
+
+def retry_after(error: NoriaError) -> float | None:
+    """Seconds after which trying again makes sense, where that is known."""
+    return error.retry_after if isinstance(error, ProviderRefused | NotReady | OverLimit) else None

@@ -1,18 +1,18 @@
 """What goes back to the client: headers that name trace and release, then a body, a stream, or an error.
 
-In: ASGI's `send` and the `Call`. Out: HTTP. The decision to know: an error after the first byte of a stream is one event
-in OpenAI's shape and no [DONE], because the status line has long been sent.
+In: ASGI's `send` and the `Call`. Out: HTTP, in the dialect of the caller. The decision to know: an error after the first byte of
+a stream is one event in the dialect's shape and no regular end, because the status line has long been sent.
 """
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from noria.core.errors import NoriaError
-from noria.gateway import shapes
+from noria.gateway.dialects.base import CallerDialect
+from noria.gateway.failures import retry_after
 from noria.gateway.spans import Call
 
 Send = Callable[[Any], Awaitable[None]]
-_JSON = (b"content-type", b"application/json")
 
 
 class Reply:
@@ -44,31 +44,48 @@ class Reply:
     async def fail(self, error: NoriaError) -> None:
         """The error, in the shape that fits how far the answer has come."""
         if self._streaming:
-            await self.end_stream(shapes.error_event(error))
+            call = self._call
+            said = (
+                call.relay.fail(error, call.trace_id) if call.relay else call.dialect.error_event(error, call.trace_id)
+            )
+            await self.end_stream(said)
         else:
-            await send_error(self._send, error, self._headers())
+            await send_error(self._send, error, self._call.dialect, self._call.trace_id, self._headers())
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
         call = self._call
         trace = call.trace_id.encode()
-        headers = [(b"x-noria-trace-id", trace), (b"x-request-id", trace)]
+        headers = [(b"x-noria-trace-id", trace), (call.dialect.request_id_header, trace), *call.headers]
         if call.route and call.release:
             name = f"{call.route.endpoint.name}@{call.release.number}"
             headers.append((b"x-noria-release", name.encode("ascii", "replace")))
         return headers
 
 
-async def send_error(send: Send, error: NoriaError, extra: list[tuple[bytes, bytes]] | None = None) -> None:
+async def send_error(
+    send: Send,
+    error: NoriaError,
+    dialect: CallerDialect,
+    request_id: str = "",
+    extra: list[tuple[bytes, bytes]] | None = None,
+) -> None:
     """An error as JSON, with retry-after where trying again makes sense."""
     headers = list(extra or [])
-    if (wait := shapes.retry_after(error)) is not None:
+    if (wait := retry_after(error)) is not None:
         headers.append((b"retry-after", str(max(1, round(wait))).encode()))
+        headers.append((b"retry-after-ms", str(max(1, round(wait * 1000))).encode()))
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    await send_json(send, error.status, shapes.error_body(error), headers)
+    await send_json(send, error.status, dialect.error(error, request_id), headers)
 
 
 async def send_json(send: Send, status: int, body: bytes, extra: list[tuple[bytes, bytes]] | None = None) -> None:
-    headers = [_JSON, (b"content-length", str(len(body)).encode()), *(extra or [])]
+    await send_body(send, status, b"application/json", body, extra)
+
+
+async def send_body(
+    send: Send, status: int, kind: bytes, body: bytes, extra: list[tuple[bytes, bytes]] | None = None
+) -> None:
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *(extra or [])]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

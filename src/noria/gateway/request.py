@@ -1,6 +1,6 @@
-"""The request path, as one page: authenticate, resolve, choose an arm, render, call, stream, record.
+"""The request path, as one page: authenticate, resolve, limit, cache, guard, call, stream, emit.
 
-In: one HTTP request to a completions path. Out: its answer, in OpenAI's shape whatever happens, and exactly one span for
+In: one HTTP request that wants a model. Out: its answer, in its caller's dialect whatever happens, and exactly one span for
 every request with a valid key. The decision to know: the span is in the journal before the last byte of the answer is
 sent, so a client that has a complete answer can rely on its trace, whatever dies next. This is the boundary of requests.
 """
@@ -8,24 +8,34 @@ sent, so a client that has a complete answer can rely on its trace, whatever die
 import asyncio
 import logging
 import re
+from collections.abc import Callable
+from functools import partial
 
 from noria.core.clock import now_ns
 from noria.core.errors import NoriaError, ProviderFailed
 from noria.core.ids import new_span_id, new_trace_id
-from noria.gateway import shapes, usage
-from noria.gateway.access import Route, authenticate, choose, resolve
-from noria.gateway.ask import Ask, Headers, header, parse, read_body
-from noria.gateway.catalog import Catalog, Watcher
+from noria.core.settings import Settings
+from noria.gateway import usage
+from noria.gateway.access import authenticate, choose, resolve
+from noria.gateway.ask import Headers, header, parse, read_body
+from noria.gateway.calls import Asked, Calls
+from noria.gateway.catalog import Watcher
+from noria.gateway.conversations import Conversations
+from noria.gateway.dialects import openai
+from noria.gateway.dialects.base import CallerDialect, Json
+from noria.gateway.dialects.responses.ids import rewrapped
 from noria.gateway.failures import ClientLeft, NotReady
-from noria.gateway.guard import Guard, Limits, Receive
-from noria.gateway.plan import make_plan
+from noria.gateway.guard import Guard, Receive, Times
+from noria.gateway.limits import Limiter, Ticket
 from noria.gateway.reply import Reply, Send
-from noria.gateway.shapes import Dialect
+from noria.gateway.shadow import Shadows
 from noria.gateway.spans import Call, Recorder
-from noria.gateway.upstream import Stream, Upstream, Whole
-from noria.registry.snapshot import KeyEntry, ReleaseEntry
+from noria.gateway.upstream import Stream, Whole
+from noria.registry.policy import EMPTY
+from noria.registry.snapshot import KeyEntry
 
 _log = logging.getLogger("noria.gateway")
+_REWRITTEN = frozenset({"embeddings", "responses"})
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 
@@ -33,29 +43,50 @@ _NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 class RequestPath:
     """What every request needs; one for the process."""
 
-    def __init__(self, watcher: Watcher, upstream: Upstream, recorder: Recorder, limits: Limits, max_body: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        watcher: Watcher,
+        calls: Calls,
+        limiter: Limiter,
+        recorder: Recorder,
+        conversations: Conversations,
+    ) -> None:
         self._watcher = watcher
-        self._upstream = upstream
+        self._calls = calls
+        self._limiter = limiter
+        self._conversations = conversations
         self._recorder = recorder
-        self._limits = limits
-        self._max_body = max_body
+        self._times = Times.of(settings)
+        self._max_body = settings.max_body_mb * 1_000_000
+        self._shadows = Shadows(calls, recorder, self._times)
 
-    async def answer(self, headers: Headers, dialect: Dialect, receive: Receive, send: Send) -> None:
+    async def close(self) -> None:
+        await self._shadows.close()
+
+    async def answer(self, headers: Headers, dialect: CallerDialect, receive: Receive, send: Send) -> None:
         """One request from its headers to its last byte."""
         catalog = self._watcher.current()
-        key = authenticate(catalog.snapshot, headers.get(b"authorization", b"").decode("latin-1"))
+        key = authenticate(catalog.snapshot, headers)
         call = _begin(key, dialect, headers)
         reply = Reply(send, call)
-        guard = Guard(receive, self._limits)
+        guard = Guard(receive, self._times)
+        ticket: Ticket | None = None
         try:
             self._recorder.check()
             body = await read_body(headers, receive, self._max_body)
             guard.watch_client()
-            ask = call.ask = parse(body, dialect, headers)
+            ask = call.ask = parse(body, dialect, headers, self._continued(key, dialect))
             call.model = ask.model
             endpoint, candidate = resolve(catalog.snapshot, key, ask.model)
-            call.route = choose(endpoint, candidate, call.sticky)
-            answer = await self._call(catalog, call, ask, call.route, guard)
+            call.route = self._conversations.bound(choose(endpoint, candidate, call.sticky), ask)
+            if endpoint.policy is not EMPTY:
+                guard.use(self._times.under(endpoint.policy.timeouts))
+            if (ticket := await self._limiter.admit(catalog.snapshot, call)) is not None:
+                call.headers += ticket.headers
+            self._shadows.begin(catalog, call, ask)
+            answer = await self._calls.answer(Asked(catalog, call, ask, guard))
             if isinstance(answer, Stream):
                 await self._stream(answer, call, guard, reply)
             else:
@@ -69,40 +100,30 @@ class RequestPath:
             await self._fail(NoriaError("The gateway failed.", hint="Its log says why."), call, guard, reply)
         finally:
             guard.close()
-
-    async def _call(self, catalog: Catalog, call: Call, ask: Ask, route: Route, guard: Guard) -> Whole | Stream:
-        """The answer of the chosen release, or of the primary when a canary fails before its first byte."""
-        try:
-            return await self._attempt(catalog, call, ask, route.release, guard)
-        except ClientLeft:
-            raise
-        except NoriaError as error:
-            if route.fallback is None:
-                raise
-            call.attributes["fallback"] = {
-                "release": route.release.number,
-                "status": getattr(error, "provider_status", error.status),
-                "error": error.code,
-                "message": error.message,
-            }
-            return await self._attempt(catalog, call, ask, route.fallback, guard)
-
-    async def _attempt(
-        self, catalog: Catalog, call: Call, ask: Ask, release: ReleaseEntry, guard: Guard
-    ) -> Whole | Stream:
-        call.release, call.plan = release, None
-        call.plan = make_plan(self._watcher, catalog, release, ask)
-        return await self._upstream.call(call.plan, ask, guard)
+            if ticket is not None:
+                await self._limiter.settle(ticket, call)
 
     async def _whole(self, answer: Whole, call: Call, guard: Guard, reply: Reply) -> None:
-        body = answer.raw
-        if answer.dialect != call.dialect:
-            told = shapes.to_chat(answer.answer) if call.dialect == "chat" else shapes.to_text(answer.answer)
-            body = shapes.encoded(told)
+        body = self._told(answer, call)
         call.first_ns = now_ns()
-        self._recorder.write(call, usage.whole(answer.answer, answer.dialect))
+        self._recorder.write(call, usage.whole(answer.chat))
         guard.done = True
         await reply.json(200, body)
+
+    def _told(self, answer: Whole, call: Call) -> bytes:
+        """The answer in the caller's dialect: the provider's own bytes where nothing has to be changed."""
+        ask = call.ask
+        if ask is None or (answer.dialect.name == ask.dialect.name and ask.dialect.name not in _REWRITTEN):
+            return answer.raw
+        if answer.dialect.name == "responses" == ask.dialect.name:
+            return openai.encoded(rewrapped(answer.answer, call.plan.release if call.plan else ""))
+        told = ask.dialect.answer(answer.chat, ask.told)
+        if ask.dialect.name == "responses":
+            self._conversations.keep(call, told)
+        return openai.encoded(told)
+
+    def _continued(self, key: KeyEntry, dialect: CallerDialect) -> Callable[[Json], Json] | None:
+        return partial(self._conversations.continued, key.project_id) if dialect.name == "responses" else None
 
     async def _stream(self, stream: Stream, call: Call, guard: Guard, reply: Reply) -> None:
         relay = call.relay = stream.relay
@@ -114,9 +135,14 @@ class RequestPath:
             output = relay.output()
             if not relay.done and not output.finish_reason:
                 raise ProviderFailed("The provider ended its stream before its answer was complete.")
+            last = relay.last()
+            self._conversations.keep_streamed(call, relay)
             self._recorder.write(call, output)
             guard.done = True
-            await reply.end_stream(shapes.DONE)
+            await reply.end_stream(last)
+        except ProviderFailed as error:
+            self._calls.broke(call, error)
+            raise
         finally:
             await stream.close()
 
@@ -131,6 +157,8 @@ class RequestPath:
     async def _fail(self, error: NoriaError, call: Call, guard: Guard, reply: Reply) -> None:
         """Record the failure, then tell it; a span that cannot be written is the failure that is told."""
         guard.done = True
+        if call.plan is not None and call.plan.key and call.plan.key in error.message:
+            error.message = error.message.replace(call.plan.key, "…")
         if not call.recorded:
             try:
                 self._recorder.write(call, call.relay.output() if call.relay else None, error)
@@ -140,7 +168,7 @@ class RequestPath:
             await reply.fail(error)
 
 
-def _begin(key: KeyEntry, dialect: Dialect, headers: Headers) -> Call:
+def _begin(key: KeyEntry, dialect: CallerDialect, headers: Headers) -> Call:
     """A call in the caller's own trace when it sent a W3C `traceparent`, else in a new one."""
     parent = _TRACEPARENT.fullmatch(header(headers, b"traceparent"))
     if parent and parent[1] != _NO_TRACE and parent[2] != _NO_SPAN:

@@ -17,9 +17,10 @@ from noria.core.errors import NoriaError, TooLarge, Unavailable
 from noria.core.records import Message, Span
 from noria.gateway.access import Route
 from noria.gateway.ask import Ask
+from noria.gateway.dialects.base import CallerDialect
 from noria.gateway.failures import NotReady
+from noria.gateway.metrics import Metrics
 from noria.gateway.plan import Plan
-from noria.gateway.shapes import Dialect
 from noria.gateway.sse import Relay
 from noria.gateway.usage import Output, Usage
 from noria.registry.snapshot import KeyEntry, ReleaseEntry
@@ -29,8 +30,8 @@ _log = logging.getLogger("noria.gateway")
 _ROOM = 16 * 1024 * 1024
 _LARGE = 1_000_000
 _CUT = 20_000
-_NAMES: dict[Dialect, str] = {"chat": "chat.completions", "text": "completions"}
-_LEFT_OUT = frozenset({"stream_options", "user", "metadata"})
+_LEFT_OUT = frozenset({"messages", "user", "metadata"})
+_NOT_LIVE = frozenset({"candidate", "shadow"})
 _NUMBERS = frozenset({int, float, bool})
 _FIELDS = tuple(f.name for f in fields(Span))
 
@@ -40,7 +41,7 @@ class Call:
     """What is known of one request so far; `release` and `plan` are those of the last attempt."""
 
     key: KeyEntry
-    dialect: Dialect
+    dialect: CallerDialect
     trace_id: str
     span_id: str
     parent_id: str = ""
@@ -53,7 +54,12 @@ class Call:
     first_ns: int = 0
     relay: Relay | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """More headers for the answer."""
     recorded: bool = False
+    tokens: int = 0
+    """Used, input and output; known when the span is written, as is its cost."""
+    cost_micros: int = 0
 
     @property
     def sticky(self) -> str:
@@ -65,8 +71,9 @@ class Call:
 class Recorder:
     """Writes spans to the journal of this process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, metrics: Metrics) -> None:
         self._folder = folder
+        self._metrics = metrics
         self._journal = JournalWriter(folder)
         self._failed_at = 0.0
 
@@ -80,7 +87,9 @@ class Recorder:
 
     def write(self, call: Call, output: Output | None, error: NoriaError | None = None) -> None:
         """Journal the call's one span. Raises NotReady when it could not be written; then nothing of it is in the journal."""
-        record = _record(_span(call, output, error))
+        span = _span(call, output, error)
+        call.tokens, call.cost_micros = span.input_tokens + span.output_tokens, span.cost_micros
+        record = _record(span)
         try:
             self._journal.append([record])
         except (Unavailable, TooLarge, OSError) as failure:
@@ -90,6 +99,7 @@ class Recorder:
             raise _full() from failure
         self._failed_at = 0.0
         call.recorded = True
+        self._metrics.count(span)
 
     def _has_room(self) -> bool:
         try:
@@ -146,8 +156,8 @@ def _span(call: Call, output: Output | None, error: NoriaError | None) -> Span:
         span_id=call.span_id,
         parent_id=call.parent_id,
         project_id=call.key.project_id,
-        name=_NAMES[call.dialect],
-        kind="llm",
+        name=call.dialect.span_name,
+        kind="embedding" if call.dialect.name == "embeddings" else "llm",
         start_ns=call.start_ns,
         end_ns=now_ns(),
         status="error" if error else "ok",
@@ -179,13 +189,13 @@ def _span(call: Call, output: Output | None, error: NoriaError | None) -> Span:
         dataset_row=ask.row if ask else "",
         streamed=ask.stream if ask else False,
         key_id=call.key.id,
-        live=call.key.live and not (route and route.arm == "candidate"),
+        live=call.key.live and not (route and route.arm in _NOT_LIVE),
         attributes=attributes,
     )
 
 
 def _parameters(ask: Ask | None, plan: Plan | None) -> dict[str, Any]:
-    given = plan.parameters if plan else ask.fields if ask else {}
+    given = plan.parameters if plan else ask.chat if ask else {}
     return {name: value for name, value in given.items() if name not in _LEFT_OUT}
 
 

@@ -1,47 +1,100 @@
-"""Server-sent events on their way from a provider to a caller.
+"""A provider's stream on its way to a caller, as server-sent events.
 
 In: pieces of bytes as the network gave them. Out: bytes for the caller, and at the end an `Output` for the span. The
-decision to know: where both speak the same dialect whole events pass on as they are, and only those that a search finds
-suspicious (usage, an error, [DONE]) are parsed; everything else is parsed once, at the end, in one go. `[DONE]` is always
-kept back, so that the span is written before the caller gets it.
+decision to know: where both speak the same dialect (`PassOn`) whole events pass on as they are, and only those in which one of
+the dialect's marks stands (its end, usage, an error) are parsed; everything else is parsed once, at the end, in one go.
+Otherwise (`Translate`) events become chat chunks and these the caller's events. What completes an answer is always kept
+back, so that the span is written before the caller gets it.
 """
 
 import re
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 import orjson
 
-from noria.core.errors import ProviderFailed
-from noria.gateway import payload, shapes, usage
-from noria.gateway.shapes import Dialect
+from noria.core.errors import NoriaError, ProviderFailed
+from noria.gateway import payload, usage
+from noria.gateway.dialects.base import CallerDialect, Json, ProviderDialect, Writer
+from noria.gateway.dialects.chat import is_usage
+from noria.gateway.dialects.openai import encoded
+from noria.gateway.providers.base import Events
 from noria.gateway.usage import Output
 
-_SUSPICIOUS = (b"[DONE]", b'"error"', b'"usage":{', b'"usage": {', b"error:")
 _END = re.compile(rb"\r?\n\r?\n")
 _MAX_EVENT = 1_000_000
 MAX_KEPT = 1_000_000
+Event = tuple[str, bytes]
+"""Name ("" when it has none) and data of one event."""
 
 
-class Relay:
-    """One stream. `feed` takes the provider's bytes and returns the caller's; both dialects may be the same."""
+class Relay(Protocol):
+    """One stream: the provider's bytes in, the caller's out."""
 
-    def __init__(self, provider: Dialect, caller: Dialect, *, include_usage: bool) -> None:
-        self.done = False
-        """The provider said [DONE]."""
-        self.failure: ProviderFailed | None = None
-        """The provider reported an error after events that `feed` has returned; nothing more will come."""
-        self.truncated = False
+    done: bool
+    """The provider said that its answer is complete."""
+    failure: ProviderFailed | None
+    """The provider reported an error after events that `feed` has returned; nothing more will come."""
+
+    @property
+    def truncated(self) -> bool:
         """The text was longer than what is kept for the span."""
-        self._provider = provider
-        self._caller = caller
-        self._include_usage = include_usage
-        self._rest = b""
-        self._kept: list[bytes] = []
-        self._kept_size = 0
-        self._opened = False
+        ...
 
     def feed(self, piece: bytes) -> bytes:
         """What the caller may have now. Raises ProviderFailed when the provider reports an error or sends no events."""
+        ...
+
+    def end(self) -> bytes:
+        """The provider closed its stream: what the caller may have of the last, perhaps unfinished event."""
+        ...
+
+    def last(self) -> bytes:
+        """What completes the answer; for the caller once the span is safe."""
+        ...
+
+    def fail(self, error: NoriaError, request_id: str) -> bytes:
+        """What ends a stream that broke off."""
+        ...
+
+    def output(self) -> Output:
+        """What the stream amounted to so far."""
+        ...
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks came."""
+        ...
+
+
+class PassOn:
+    """A stream whose caller speaks what the provider speaks."""
+
+    def __init__(
+        self,
+        dialect: ProviderDialect,
+        caller: CallerDialect,
+        *,
+        include_usage: bool,
+        rewrite: Callable[[Json], Json] | None = None,
+    ) -> None:
+        """`rewrite` may change the events that are looked at; it returns what it leaves as it is."""
+        self.done = False
+        self.failure: ProviderFailed | None = None
+        self._dialect = dialect
+        self._reader = dialect.reader()
+        self._hides_usage = not include_usage
+        self._rest = b""
+        self._last = caller.closing
+        self._caller = caller
+        self._rewrite = rewrite
+        self._kept = _Kept()
+
+    @property
+    def truncated(self) -> bool:
+        return self._kept.truncated
+
+    def feed(self, piece: bytes) -> bytes:
         if self._rest:
             piece = self._rest + piece
         end = len(piece) if piece.endswith(b"\n\n") else _boundary(piece)
@@ -50,31 +103,32 @@ class Relay:
             raise ProviderFailed("The provider sent an event without an end.")
         if not ready:
             return b""
-        if self._provider != self._caller:
-            return self._looked_at(ready)
-        at = _suspicious(ready)
+        at = min((at for mark in self._dialect.marks if (at := ready.find(mark)) >= 0), default=-1)
         if at < 0:
-            self._keep(ready)
+            self._kept.add(ready)
             return ready
         plain, odd = ready[: (cut := _boundary(ready, at))], ready[cut:]
         if plain:
-            self._keep(plain)
+            self._kept.add(plain)
         return plain + self._looked_at(odd, after=bool(plain))
 
     def end(self) -> bytes:
-        """The provider closed its stream: what the caller may have of the last, perhaps unfinished event."""
         return self.feed(b"\n\n") if self._rest.strip() else b""
 
+    def last(self) -> bytes:
+        return self._last
+
+    def fail(self, error: NoriaError, request_id: str) -> bytes:
+        return self._caller.error_event(error, request_id)
+
     def output(self) -> Output:
-        """What the stream amounted to so far."""
-        return usage.streamed(self._chunks(), self._provider)
+        return usage.streamed(self._chunks())
 
     @property
     def chunks(self) -> int:
-        """How many chunks came."""
         return len(self._chunks())
 
-    def _looked_at(self, ready: bytes, *, after: bool = False) -> bytes:
+    def _looked_at(self, ready: bytes, *, after: bool) -> bytes:
         """Event by event; what came before a failure (`after`: in the same piece) still goes to the caller."""
         told = b""
         for event in filter(None, _END.split(ready)):
@@ -87,63 +141,159 @@ class Relay:
                 break
         return told
 
-    def _event(self, event: bytes) -> bytes:
-        """One event that must be looked at."""
-        data = _data(event)
-        if event.startswith(b"error:"):
-            raise ProviderFailed("The provider broke off with an error.", code="provider_error")
-        if data is None:
-            return event + b"\n\n"
-        if data == b"[DONE]":
+    def _event(self, raw: bytes) -> bytes:
+        event = event_in(raw)
+        if event is None:
+            return raw + b"\n\n"
+        if event[1] == b"[DONE]":
             self.done = True
             return b""
-        try:
-            chunk = payload.tolerant(data)
-        except ValueError as error:
-            raise ProviderFailed("The provider sent a broken event.") from error
-        if not isinstance(chunk, dict):
-            raise ProviderFailed("The provider sent an event that is no object.")
-        if chunk.get("error") and not chunk.get("choices"):
-            raise ProviderFailed(f"The provider broke off: {_reason(chunk['error'])}", code="provider_error")
-        self._keep(b"data: " + data + b"\n\n")
-        if isinstance(chunk.get("usage"), dict) and not chunk.get("choices") and not self._include_usage:
+        data = parsed(event[1])
+        chunks = self._reader.read(event[0], data)
+        if self._rewrite is not None and (changed := self._rewrite(data)) is not data:
+            raw = (b"event: " + event[0].encode() + b"\n" if event[0] else b"") + b"data: " + encoded(changed)
+        self._kept.add(raw + b"\n\n")
+        if self._reader.done:
+            self.done = True
+            self._last = raw + b"\n\n"
             return b""
-        if self._provider == self._caller:
-            return event + b"\n\n"
-        return self._translated(chunk)
-
-    def _translated(self, chunk: dict[str, Any]) -> bytes:
-        if self._caller == "text":
-            return _event_of(shapes.chunk_to_text(chunk))
-        told = _event_of(shapes.chunk_to_chat(chunk))
-        if self._opened or not chunk.get("choices"):
-            return told
-        self._opened = True
-        return _event_of(shapes.first_chat_chunk(chunk)) + told
-
-    def _keep(self, events: bytes) -> None:
-        if self._kept_size > MAX_KEPT:
-            self.truncated = True
-            self._kept[-1] = events  # the last one carries the usage
-            return
-        self._kept.append(events)
-        self._kept_size += len(events)
+        if self._hides_usage and len(chunks) == 1 and is_usage(chunks[0]) and b'"choices"' in raw:
+            return b""
+        return raw + b"\n\n"
 
     def _chunks(self) -> list[Any]:
-        datas = [
-            data
-            for event in _END.split(b"".join(self._kept))
-            if event and (data := _data(event)) not in (None, b"[DONE]")
-        ]
-        try:
-            return orjson.loads(b"[" + b",".join(datas) + b"]")  # type: ignore[no-any-return]
-        except orjson.JSONDecodeError:
-            return [chunk for data in datas if (chunk := _tolerant(data)) is not None]
+        events = [told for raw in _END.split(self._kept.joined()) if raw and (told := event_in(raw)) is not None]
+        return read_all(self._dialect, events)
 
 
-def _suspicious(ready: bytes) -> int:
-    """Where the first thing stands that must be looked at; -1 when there is none. It may be a false alarm."""
-    return min((at for mark in _SUSPICIOUS if (at := ready.find(mark)) >= 0), default=-1)
+class Translate:
+    """A stream whose caller speaks otherwise than the provider."""
+
+    def __init__(self, events: Events, dialect: ProviderDialect, writer: Writer) -> None:
+        self.done = False
+        self.failure: ProviderFailed | None = None
+        self.truncated = False
+        self._events = events
+        self._reader = dialect.reader()
+        self.writer = writer
+        self._chunks: list[Json] = []
+        self._size = 0
+
+    def feed(self, piece: bytes) -> bytes:
+        return self._told(self._events.feed(piece))
+
+    def end(self) -> bytes:
+        return self._told(self._events.end())
+
+    def last(self) -> bytes:
+        return self.writer.end()
+
+    def fail(self, error: NoriaError, request_id: str) -> bytes:
+        return self.writer.fail(error)
+
+    def output(self) -> Output:
+        return usage.streamed(self._chunks)
+
+    @property
+    def chunks(self) -> int:
+        return len(self._chunks)
+
+    def _told(self, events: Iterable[Event]) -> bytes:
+        told: list[bytes] = []
+        for name, data in events:
+            if data == b"[DONE]":
+                self.done = True
+                break
+            try:
+                chunks = self._reader.read(name, parsed(data))
+            except ProviderFailed as error:
+                if not any(told):
+                    raise
+                self.failure = error
+                break
+            for chunk in chunks:
+                self._keep(chunk, len(data))
+                told.append(self.writer.write(chunk))
+            if self._reader.done:
+                self.done = True
+                break
+        return b"".join(told)
+
+    def _keep(self, chunk: Json, size: int) -> None:
+        if self._size > MAX_KEPT:
+            self.truncated = True
+            self._chunks[-1] = chunk  # the last one carries the usage
+            return
+        self._chunks.append(chunk)
+        self._size += size
+
+
+class _Kept:
+    """A bounded copy of what passed."""
+
+    def __init__(self) -> None:
+        self.truncated = False
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def add(self, events: bytes) -> None:
+        if self._size > MAX_KEPT:
+            self.truncated = True
+            self._parts[-1] = events  # the last one carries the usage
+            return
+        self._parts.append(events)
+        self._size += len(events)
+
+    def joined(self) -> bytes:
+        return b"".join(self._parts)
+
+
+def read_all(dialect: ProviderDialect, events: list[Event]) -> list[Json]:
+    """All chat chunks of a stream that has passed; what is broken is left out, for the caller has it already."""
+    reader = dialect.reader()
+    datas = [data for _, data in events if data != b"[DONE]"]
+    try:
+        values: list[Any] = orjson.loads(b"[" + b",".join(datas) + b"]")
+    except orjson.JSONDecodeError:
+        values = [_tolerant(data) for data in datas]
+    if len(values) != len(datas):  # one event held two values
+        values = [_tolerant(data) for data in datas]
+    names = (name for name, data in events if data != b"[DONE]")
+    chunks: list[Json] = []
+    read: Callable[[str, Json], list[Json]] = reader.read
+    for name, value in zip(names, values, strict=True):
+        if isinstance(value, dict):
+            try:
+                chunks += read(name, value)
+            except ProviderFailed:
+                break
+    return chunks
+
+
+def event_in(raw: bytes) -> Event | None:
+    """One event; None for a comment or an event without data. Raises ProviderFailed for llama.cpp's bare errors."""
+    if raw.startswith(b"data: ") and b"\n" not in raw:
+        return "", raw[6:]
+    if raw.startswith(b"error:"):
+        raise ProviderFailed("The provider broke off with an error.", code="provider_error")
+    name, lines = "", []
+    for line in raw.splitlines():
+        if line.startswith(b"data:"):
+            lines.append(line[5:].strip())
+        elif line.startswith(b"event:"):
+            name = line[6:].strip().decode("utf-8", "replace")
+    return (name, b"\n".join(lines)) if lines else None
+
+
+def parsed(data: bytes) -> Json:
+    """The JSON object of one event. Raises ProviderFailed."""
+    try:
+        value = payload.tolerant(data)
+    except ValueError as error:
+        raise ProviderFailed("The provider sent a broken event.") from error
+    if not isinstance(value, dict):
+        raise ProviderFailed("The provider sent an event that is no object.")
+    return value
 
 
 def _boundary(piece: bytes, before: int | None = None) -> int:
@@ -152,25 +302,8 @@ def _boundary(piece: bytes, before: int | None = None) -> int:
     return max(lf + 2 if lf >= 0 else 0, crlf + 4 if crlf >= 0 else 0)
 
 
-def _data(event: bytes) -> bytes | None:
-    """The data of one event; None for a comment or an event without data."""
-    if event.startswith(b"data: ") and b"\n" not in event:
-        return event[6:]
-    lines = [line[5:].strip() for line in event.splitlines() if line.startswith(b"data:")]
-    return b"\n".join(lines) if lines else None
-
-
 def _tolerant(data: bytes) -> Any:
     try:
         return payload.tolerant(data)
     except ValueError:
         return None
-
-
-def _reason(error: Any) -> str:
-    message = error.get("message") if isinstance(error, dict) else error
-    return str(message)[:500]
-
-
-def _event_of(chunk: dict[str, Any]) -> bytes:
-    return b"data: " + shapes.encoded(chunk) + b"\n\n"

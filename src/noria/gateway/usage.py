@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from noria.core.records import Message
-from noria.gateway.shapes import Dialect
 from noria.registry.snapshot import ReleaseEntry
 
 _MAX_TOKENS = 10**9
@@ -53,19 +52,21 @@ def usage_in(raw: Any) -> Usage:
     )
 
 
-def whole(answer: dict[str, Any], dialect: Dialect) -> Output:
-    """What an answer that came in one piece amounts to."""
+def whole(answer: dict[str, Any]) -> Output:
+    """What a chat answer that came in one piece amounts to."""
     choices = [choice for choice in answer.get("choices") or () if isinstance(choice, dict)]
-    messages = [_message(choice, dialect) for choice in choices]
+    messages = [_message(choice) for choice in choices]
     reason = choices[0].get("finish_reason") if choices else ""
     return Output(messages, usage_in(answer.get("usage")), _text(answer.get("model")), _text(reason))
 
 
-def _message(choice: dict[str, Any], dialect: Dialect) -> Message:
-    if dialect == "text":
-        return {"role": "assistant", "content": _text(choice.get("text"))}
+def _message(choice: dict[str, Any]) -> Message:
     message = choice.get("message")
     return message if isinstance(message, dict) else {"role": "assistant", "content": ""}
+
+
+_LISTS = ("thinking_blocks", "reasoning_details", "provider_blocks", "citations", "annotations")
+"""What dialects tell in pieces beside text: signed thoughts, tools that ran at the provider, sources."""
 
 
 class _Choice:
@@ -75,6 +76,7 @@ class _Choice:
         self.content: list[str] = []
         self.reasoning: list[str] = []
         self.calls: dict[int, dict[str, Any]] = {}
+        self.lists: dict[str, list[Any]] = {}
 
     def add(self, delta: dict[str, Any]) -> None:
         content = delta.get("content")
@@ -86,6 +88,9 @@ class _Choice:
         for call in delta.get("tool_calls") or ():
             if isinstance(call, dict):
                 self._add_call(call)
+        for name in _LISTS:
+            if isinstance(pieces := delta.get(name), list):
+                self.lists.setdefault(name, []).extend(pieces)
 
     def _add_call(self, call: dict[str, Any]) -> None:
         empty = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
@@ -100,13 +105,14 @@ class _Choice:
         message: Message = {"role": "assistant", "content": _joined(self.content)}
         if reasoning := _joined(self.reasoning):
             message["reasoning_content"] = reasoning
+        message |= self.lists
         if self.calls:
             message["tool_calls"] = [self.calls[index] for index in sorted(self.calls)]
         return message
 
 
-def streamed(chunks: Iterable[Any], dialect: Dialect) -> Output:
-    """What the chunks of one stream amount to."""
+def streamed(chunks: Iterable[Any]) -> Output:
+    """What the chat chunks of one stream amount to."""
     choices: dict[int, _Choice] = {}
     usage, model, reason = Usage(), "", ""
     for chunk in chunks:
@@ -118,7 +124,7 @@ def streamed(chunks: Iterable[Any], dialect: Dialect) -> Output:
         for choice in chunk.get("choices") or ():
             if not isinstance(choice, dict):
                 continue
-            delta = {"content": choice.get("text")} if dialect == "text" else choice.get("delta")
+            delta = choice.get("delta")
             known = choices.setdefault(_count(choice.get("index")), _Choice())
             known.add(delta if isinstance(delta, dict) else {})
             reason = _text(choice.get("finish_reason")) or reason

@@ -1,33 +1,48 @@
 """What registry gives out: providers, prompts, models, endpoints, releases and what was decided about them.
 
-Names beside ids (`endpoint`, `provider`, `prompt`) are there for people; ids bind. None holds a key, sealed or not.
+Names beside ids (`endpoint`, `provider`, `prompt`) are there for people; ids bind. None holds a key, sealed or not: of a key there is a hint.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-ProviderKind = Literal["openai", "local"]
 PromptFormat = Literal["chat", "text"]
 ModelKind = Literal["base", "adapter", "merged"]
 ReleaseState = Literal["draft", "evaluated", "approved", "canary", "shadow", "primary", "retired", "rejected"]
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderKey:
+    """One of a provider's keys: what may be shown of it, and its share of the calls when they are balanced by weight."""
+
+    id: str
+    name: str
+    hint: str
+    weight: int
+    created_at: datetime
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
-    """A place that runs models. `key_hint` is what may be shown of its key; empty when it has none."""
+    """A place that runs models, with what may be shown of its keys."""
 
     id: str
     project_id: str
     name: str
     kind: str
     base_url: str
-    key_hint: str
+    options: dict[str, Any]
+    """What its kind knows beside the address (noria.registry.kinds); nothing secret."""
+    balance: str
+    """How calls are shared between its keys: weighted or least_busy."""
     input_micros: int
     """Price of a million input tokens in micro-dollars, for releases that name no price of their own."""
     output_micros: int
     created_at: datetime
     changed_at: datetime
+    keys: list[ProviderKey] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +132,7 @@ class Endpoint:
     canary: int = 0
     canary_share: float = 0.0
     shadow: int = 0
+    shadow_share: float = 0.0
     releases: int = 0
     """How many there have been."""
     changed_at: datetime | None = None
@@ -208,6 +224,32 @@ class RolloutEvent:
     actor: str
     """Name of the person or key; empty for the command line of the installation itself."""
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointPolicy:
+    """One version of an endpoint's policy; the newest is in force. Version 0, without an author, is the empty one that
+    every endpoint is born with."""
+
+    endpoint: str
+    version: int
+    policy: dict[str, Any]
+    """What differs from the empty policy (noria.registry.policy.sparse), without its version."""
+    author_id: str = ""
+    author: str = ""
+    """Name of the person or key; empty for the command line of the installation itself."""
+    reason: str = ""
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChange:
+    """One field that differs between two versions of a policy; None: as the empty policy has it."""
+
+    path: str
+    """"limits.day_micros", "guardrails[0].options.patterns"."""
+    before: Any
+    after: Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """Releases: immutable bundles with a digest of all that can change an answer, and the states they move through.
 
-    draft ──▶ evaluated ──▶ approved ──▶ canary ──▶ primary ──▶ retired
+    draft ──▶ evaluated ──▶ approved ──▶ canary, shadow ──▶ primary ──▶ retired
       └────────────┴────────────┴──▶ rejected, retired
 
-A rollback takes a release back to approved. Only `move` writes a state, and it fails when somebody else has moved it since.
+A rollback takes a release back to approved, as does the end of a shadow. A shadow may become the canary. Only `move` writes a state, and it fails when somebody else has moved it since.
 """
 
 import hashlib
@@ -46,11 +46,11 @@ class _Content:
 
     @property
     def digest(self) -> str:
-        """sha256 of canonical JSON: address, weights, prompt text, parameters."""
+        """sha256 of canonical JSON: address and options, weights, prompt text, parameters."""
         weights = [one.digest if one else "" for one in (self.version, self.base)]
         prompt = self.prompt
         content = {
-            "provider": [self.provider.kind, self.provider.base_url],
+            "provider": [self.provider.kind, self.provider.base_url, self.provider.options],
             "model": self.model,
             "weights": weights,
             "prompt": [prompt.format, prompt.template, prompt.messages] if prompt else None,

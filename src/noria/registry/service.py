@@ -25,6 +25,15 @@ from noria.registry.models import (
     list_models,
     model_versions,
 )
+from noria.registry.policies import (
+    change_policy,
+    check_policy,
+    diff_policies,
+    get_policy,
+    policy_history,
+    put_policy,
+    restore_policy,
+)
 from noria.registry.prompts import (
     add_prompt_version,
     create_prompt,
@@ -37,7 +46,8 @@ from noria.registry.prompts import (
     prompt_versions,
     set_label,
 )
-from noria.registry.providers import add_provider, ensure_local, list_providers, update_provider
+from noria.registry.provider_keys import add_key, change_key, remove_key, rotate_key
+from noria.registry.providers import add_provider, ensure_local, find_provider, list_providers, update_provider
 from noria.registry.readiness import ensure_ready, wake
 from noria.registry.releases import (
     create_release,
@@ -50,21 +60,26 @@ from noria.registry.releases import (
     newest_releases,
     resolve_release,
 )
-from noria.registry.rollouts import canary, promote, retire, rollback, set_share
+from noria.registry.rollouts import canary, promote, retire, rollback, set_share, shadow, unshadow
 
 __all__ = [
+    "add_key",
     "add_model_version",
     "add_prompt_version",
     "add_provider",
     "approve",
     "canary",
     "change_endpoint",
+    "change_key",
+    "change_policy",
     "check_clauses",
+    "check_policy",
     "create_endpoint",
     "create_prompt",
     "create_release",
     "current_digest",
     "diff",
+    "diff_policies",
     "ensure_local",
     "ensure_local_base",
     "ensure_ready",
@@ -74,8 +89,10 @@ __all__ = [
     "find_model_version",
     "find_prompt",
     "find_prompt_version",
+    "find_provider",
     "find_release",
     "get_model_version",
+    "get_policy",
     "get_prompt_version",
     "get_release",
     "get_release_by_id",
@@ -88,18 +105,25 @@ __all__ = [
     "mark_evaluated",
     "model_versions",
     "newest_releases",
+    "policy_history",
     "promote",
     "prompt_versions",
+    "put_policy",
     "record_edges",
     "record_gate",
     "reject",
     "release_detail",
+    "remove_key",
     "resolve_release",
+    "restore_policy",
     "retire",
     "rollback",
     "rollout_of",
+    "rotate_key",
     "set_label",
     "set_share",
+    "shadow",
+    "unshadow",
     "update_provider",
     "wake",
 ]

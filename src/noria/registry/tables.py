@@ -11,13 +11,28 @@ providers = table(
     Column("name", String(64), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("base_url", String(2000), nullable=False),
-    Column("sealed_key", Text, nullable=False),  # noria.governance.sealing, purpose "provider:<id>"; empty: none
-    Column("key_hint", String(16), nullable=False),
+    Column("options", Json, nullable=False),
+    Column("balance", String(16), nullable=False),
     Column("input_micros", BigInteger, nullable=False),
     Column("output_micros", BigInteger, nullable=False),
     Column("created_at", UtcTime(), nullable=False),
     Column("changed_at", UtcTime(), nullable=False),
     UniqueConstraint("project_id", "name"),
+    subject=None,
+    keep_days=None,
+)
+
+provider_keys = table(
+    "provider_keys",
+    Column("id", String(36), primary_key=True),
+    project_column(),
+    Column("provider_id", String(36), ForeignKey("providers.id"), nullable=False, index=True),
+    Column("name", String(64), nullable=False),
+    Column("sealed", Text, nullable=False),  # noria.governance.sealing, purpose "provider:<provider id>"
+    Column("hint", String(16), nullable=False),
+    Column("weight", Integer, nullable=False),
+    Column("created_at", UtcTime(), nullable=False),
+    Column("changed_at", UtcTime(), nullable=False),
     subject=None,
     keep_days=None,
 )
@@ -140,6 +155,7 @@ rollouts = table(
     Column("canary_id", String(36), ForeignKey("releases.id"), nullable=True),
     Column("canary_share", Float, nullable=False),
     Column("shadow_id", String(36), ForeignKey("releases.id"), nullable=True),
+    Column("shadow_share", Float, nullable=False),
     Column("previous", Json, nullable=False),  # ids of primaries before this one, newest last
     Column("changed_at", UtcTime(), nullable=False),
     subject=None,
@@ -158,6 +174,19 @@ rollout_events = table(
     Column("actor_id", String(36), nullable=False),
     Column("reason", Text, nullable=False),
     subject="actor_id",
+    keep_days=None,
+)
+
+endpoint_policies = table(
+    "endpoint_policies",
+    Column("endpoint_id", String(36), ForeignKey("endpoints.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),  # from 1, without gaps; the newest is in force
+    project_column(),
+    Column("policy", Json, nullable=False),  # noria.registry.policy, what differs from the empty one, without `version`
+    Column("author_id", String(36), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", UtcTime(), nullable=False),
+    subject="author_id",
     keep_days=None,
 )
 
