@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from noria.core.errors import NoriaError, NotFound
+from noria.core.ids import new_trace_id
 from noria.core.settings import Settings
 from noria.gateway import metrics
 from noria.gateway.access import authenticate, callable_names
@@ -83,11 +84,14 @@ class Gateway:
         try:
             method, handler = self.routes.get(path) or self._other(path, scope["method"])
             if scope["method"] != method and not (method == "GET" and scope["method"] == "HEAD"):
-                raise _WrongMethod(f"{path} is called by {method}.")
+                method = "GET, DELETE" if handler == self._conversations.fetch else method
+                raise _WrongMethod(f"{path[:100]} is called by {method}.")
             await handler(path, dict(scope["headers"]), receive, send)
         except NoriaError as error:
             extra = [(b"allow", method.encode())] if isinstance(error, _WrongMethod) else []
-            await send_error(send, error, self._dialect_of(path), extra=extra)
+            dialect, request_id = self._dialect_of(path), new_trace_id()
+            extra.append((dialect.request_id_header, request_id.encode()))
+            await send_error(send, error, dialect, request_id, extra)
 
     def _dialect_of(self, path: str) -> CallerDialect:
         """Whose shape the errors of a path have."""

@@ -15,7 +15,7 @@ from noria.gateway.app import Gateway
 from tests.gateway.clients.conftest import CLIENTS, HERE
 from tests.gateway.conftest import PROVIDER_KEY, Running
 
-EXAMPLES = int(os.environ.get("NORIA_FUZZ_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("NORIA_FUZZ_EXAMPLES", "25"))
 UNTOLD = {"/metrics", "/openapi.json"}
 """Served, but not for clients of a model."""
 
