@@ -6,22 +6,31 @@ installation's setting. Checked where it is written (noria.registry.policies); h
 """
 
 from dataclasses import dataclass, field, fields
+from functools import cache
 from types import UnionType
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
+from noria.governance.limits import NO_LIMITS, Limits, decode_limits
+
+__all__ = [
+    "EMPTY",
+    "GUARDRAILS",
+    "NO_LIMITS",
+    "Breaker",
+    "Cache",
+    "Guardrail",
+    "Hedge",
+    "Limits",
+    "Policy",
+    "Retries",
+    "Timeouts",
+    "decode",
+    "decode_limits",
+    "sparse",
+]
+
 OnTrouble = Literal["open", "closed"]
 GUARDRAILS: Final = ("pii", "deny", "allow", "schema", "injection", "secrets", "max_cost", "step")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What may be used, by a key, an endpoint or a project. Money is in micro-dollars, days and months are UTC's."""
-
-    requests_per_minute: int = 0
-    tokens_per_minute: int = 0
-    concurrent: int = 0
-    day_micros: int = 0
-    month_micros: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,20 +114,43 @@ class Policy:
 EMPTY: Final = Policy()
 
 
-def decode(raw: dict[str, Any]) -> Policy:
-    """The policy in `raw`, as `dataclasses.asdict` or a person wrote it; what this version does not know is dropped."""
+def decode(raw: dict[str, Any] | None) -> Policy:
+    """The policy in `raw`, as `sparse` or a person wrote it; what this version does not know is dropped."""
+    if not raw:
+        return EMPTY
     policy: Policy = _build(Policy, raw)
     return policy
 
 
-def decode_limits(raw: dict[str, Any]) -> Limits:
-    limits: Limits = _build(Limits, raw)
-    return limits
+def sparse(policy: Policy) -> dict[str, Any]:
+    """Only what differs from the empty policy: `decode(sparse(p)) == p`, and "{}" is what most endpoints have."""
+    told: dict[str, Any] = _told(policy)
+    return told
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_told(item) for item in value]
+    if type(value) not in _NESTED and not isinstance(value, Policy):
+        return value
+    found = {}
+    for one in fields(value):
+        told = getattr(value, one.name)
+        # A guardrail's kind has no default, and what it says is said whole: it reads better in a diff.
+        if isinstance(value, Guardrail) or told != one.default:
+            found[one.name] = _told(told)
+    return found
 
 
 def _build(kind: Any, raw: dict[str, Any]) -> Any:
-    hints = get_type_hints(kind)
-    return kind(**{f.name: _value(hints[f.name], raw[f.name]) for f in fields(kind) if f.name in raw})
+    hints = _hints(kind)
+    return kind(**{name: _value(hint, raw[name]) for name, hint in hints.items() if name in raw})
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """Working these out takes longer than all the rest of a policy."""
+    return get_type_hints(kind)
 
 
 def _value(hint: Any, value: Any) -> Any:

@@ -1,8 +1,8 @@
 """What the gateway serves from: keys, endpoints, releases, providers and engines of all projects, as one immutable value.
 
 The server writes it to `Folder.snapshot` (JSON, replaced atomically) after each change and refreshes `published_at` while
-it lives; gateway and supervisor read it. This module is a leaf: it imports only noria.core and
-noria.registry.templates, so that the gateway stays small.
+it lives; gateway and supervisor read it. This module is a leaf: it imports only noria.core and other leaves
+(noria.registry.policy and templates), so that the gateway stays small.
 """
 
 import os
@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import orjson
+
+from noria.registry import policy as policies
+from noria.registry.policy import EMPTY, NO_LIMITS, Limits, Policy, decode_limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class KeyEntry:
     """False: its traffic is an evaluation and stays out of live figures."""
     expires_at: float = 0.0
     """Unix seconds; 0: never."""
+    limits: Limits = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +96,14 @@ class EndpointEntry:
     canary: int = 0
     canary_share: float = 0.0
     """0 to 1; a session belongs to the canary when its stable hash falls below this."""
+    shadow: int = 0
+    """Number of the release that is asked beside the one that answers; what it says is recorded and thrown away."""
+    shadow_share: float = 0.0
+    """0 to 1: how many of the sessions it hears."""
+    policy: Policy = EMPTY
+    """How requests are carried, limited, cached and guarded. Its fallbacks are among `releases`."""
     releases: dict[int, ReleaseEntry] = field(default_factory=dict)
-    """Every release that may still be called: live ones, candidates, and the last primary (for rollback)."""
+    """Every release that may still be called: live ones, candidates, fallbacks, and the last primary (for rollback)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +129,8 @@ class Snapshot:
     """By id."""
     engines: dict[str, EngineEntry] = field(default_factory=dict)
     """By key."""
+    projects: dict[str, Limits] = field(default_factory=dict)
+    """Limits by project id, of those projects that have any."""
 
     def endpoint(self, project_id: str, name: str) -> EndpointEntry | None:
         return self.endpoints.get(f"{project_id}/{name}")
@@ -126,7 +138,10 @@ class Snapshot:
 
 def encode(snapshot: Snapshot) -> bytes:
     """JSON with string keys; `decode(encode(s)) == s`."""
-    return orjson.dumps(asdict(snapshot), option=orjson.OPT_NON_STR_KEYS)
+    raw = asdict(snapshot)
+    for name, endpoint in snapshot.endpoints.items():
+        raw["endpoints"][name]["policy"] = policies.sparse(endpoint.policy)
+    return orjson.dumps(raw, option=orjson.OPT_NON_STR_KEYS)
 
 
 def decode(data: bytes) -> Snapshot:
@@ -135,16 +150,22 @@ def decode(data: bytes) -> Snapshot:
     return Snapshot(
         version=raw["version"],
         published_at=raw["published_at"],
-        keys={k: KeyEntry(**v) for k, v in raw["keys"].items()},
+        keys={k: _key(v) for k, v in raw["keys"].items()},
         endpoints={k: _endpoint(v) for k, v in raw["endpoints"].items()},
         providers={k: ProviderEntry(**v) for k, v in raw["providers"].items()},
         engines={k: EngineEntry(**v) for k, v in raw["engines"].items()},
+        projects={k: decode_limits(v) for k, v in raw.get("projects", {}).items()},
     )
+
+
+def _key(raw: dict[str, Any]) -> KeyEntry:
+    return KeyEntry(**{**raw, "limits": decode_limits(raw.get("limits"))})
 
 
 def _endpoint(raw: dict[str, Any]) -> EndpointEntry:
     releases = {int(number): _release(release) for number, release in raw.pop("releases").items()}
-    return EndpointEntry(**raw, releases=releases)
+    policy = policies.decode(raw.pop("policy", None))
+    return EndpointEntry(**raw, policy=policy, releases=releases)
 
 
 def _release(raw: dict[str, Any]) -> ReleaseEntry:

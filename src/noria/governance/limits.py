@@ -1,0 +1,59 @@
+"""What may be used: by a key, an endpoint or a project. A leaf that the gateway imports.
+
+A limit that is 0 does not limit. Kept as JSON without its zeros, so that most rows hold "{}".
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+from noria.core.errors import BadInput
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What may be used, by a key, an endpoint or a project. Money is in micro-dollars, days and months are UTC's."""
+
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
+    concurrent: int = 0
+    day_micros: int = 0
+    month_micros: int = 0
+
+
+NO_LIMITS: Final = Limits()
+NAMES: Final[tuple[str, ...]] = tuple(one.name for one in fields(Limits))
+MOST: Final[dict[str, int]] = {
+    "requests_per_minute": 10_000_000,
+    "tokens_per_minute": 100_000_000_000,
+    "concurrent": 1_000_000,
+    "day_micros": 10**15,
+    "month_micros": 10**15,
+}
+"""The largest value that each takes: a billion dollars, and more than any machine does."""
+
+
+def check_limits(raw: Any, where: str = "limits") -> Limits:
+    """The limits in `raw`. Raises BadInput that names the field, below `where`, and what it may be."""
+    if not isinstance(raw, Mapping):
+        raise BadInput(f"{where} is an object with limits in it.", hint=f"Its fields: {', '.join(NAMES)}.")
+    for name in raw:
+        if name not in NAMES:
+            near = difflib.get_close_matches(str(name), NAMES, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"Its fields: {', '.join(NAMES)}."
+            raise BadInput(f"{where} has no field {str(name)[:60]!r}.", hint=hint)
+    for name, value in raw.items():
+        if type(value) is not int or not 0 <= value <= MOST[name]:
+            raise BadInput(f"{where}.{name} is a whole number from 0 to {MOST[name]:,}.", hint="0: not limited.")
+    return Limits(**raw)
+
+
+def decode_limits(raw: Mapping[str, Any] | None) -> Limits:
+    """The limits that were kept in `raw`; what this version does not know is dropped."""
+    return Limits(**{name: raw[name] for name in NAMES if name in raw}) if raw else NO_LIMITS
+
+
+def sparse(limits: Limits) -> dict[str, int]:
+    """Only what limits something."""
+    return {name: value for name in NAMES if (value := getattr(limits, name))}
