@@ -43,6 +43,7 @@ class Settings:
     provider_idle_timeout: float = _setting(60.0, "Seconds between two bytes of a provider's answer.")
     provider_total_timeout: float = _setting(600.0, "Seconds for a whole provider call.")
     max_body_mb: int = _setting(20, "Largest request body that the gateway reads, in MB.")
+    cache_memory_mb: int = _setting(8, "Memory that a gateway may use for kept answers, in MB; without Redis only.")
     max_upload_mb: int = _setting(512, "Largest file that can be imported, in MB.")
     allow_private_providers: bool = _setting(True, "Allow provider URLs on loopback and private addresses.")
     engine_threads: int = _setting(0, "Threads of each local engine; 0: one for each core.")

@@ -16,6 +16,7 @@ from noria.core.errors import NoriaError, NotFound
 from noria.core.settings import Settings
 from noria.gateway.access import authenticate, callable_names
 from noria.gateway.ask import Headers
+from noria.gateway.cache import AnswerCache
 from noria.gateway.calls import Calls
 from noria.gateway.catalog import Watcher
 from noria.gateway.dialects import openai
@@ -23,10 +24,13 @@ from noria.gateway.dialects.base import CallerDialect
 from noria.gateway.dialects.chat import CHAT
 from noria.gateway.dialects.text import TEXT
 from noria.gateway.guard import Limits, Receive
+from noria.gateway.guardrails.run import Guardrails
 from noria.gateway.reply import Send, send_error, send_json
 from noria.gateway.request import RequestPath
 from noria.gateway.spans import Recorder
+from noria.gateway.steps import Steps
 from noria.gateway.upstream import Upstream
+from noria.stores.cache import open_cache
 
 _log = logging.getLogger("noria.gateway")
 _OTLP = frozenset({"/v1/traces", "/v1/logs", "/v1/metrics"})
@@ -107,12 +111,16 @@ class Gateway:
         settings = self._settings
         self._recorder = Recorder(settings.folder.journal / "gateway")
         upstream = Upstream(settings.provider_connect_timeout)
+        steps = Steps(upstream.session)
+        cache = AnswerCache(open_cache("", settings.cache_memory_mb * 1_000_000), steps)
         self._path = RequestPath(
-            self._watcher,
-            Calls(self._watcher, upstream),
-            self._recorder,
-            Limits.of(settings),
-            settings.max_body_mb * 1_000_000,
+            watcher=self._watcher,
+            guardrails=Guardrails(steps),
+            cache=cache,
+            calls=Calls(self._watcher, upstream),
+            recorder=self._recorder,
+            limits=Limits.of(settings),
+            max_body=settings.max_body_mb * 1_000_000,
         )
         self._watcher.refresh()
         watching = asyncio.create_task(self._watcher.run())
@@ -121,6 +129,7 @@ class Gateway:
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
+        await cache.close()
         await upstream.close()
         self._recorder.close()
         await send({"type": "lifespan.shutdown.complete"})

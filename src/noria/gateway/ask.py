@@ -43,6 +43,10 @@ class Ask:
     row: str = ""
     size: int = 0
     """Bytes of the body."""
+    spoken: str = ""
+    """Name of the dialect that `body` is in; "" when a guardrail changed `chat`, so that `body` is no longer what is asked."""
+    cache_control: str = ""
+    """The header of this name."""
 
     @property
     def messages(self) -> list[Message]:
@@ -129,6 +133,8 @@ def parse(raw: bytes, dialect: CallerDialect, headers: Headers) -> Ask:
         tags=_tags(header(headers, b"x-noria-tags"), own.get("tags")),
         row=header(headers, b"x-noria-row"),
         size=len(raw),
+        spoken=dialect.name,
+        cache_control=header(headers, b"cache-control"),
     )
 
 

@@ -4,10 +4,13 @@ ProviderFailed (core)
 └── ProviderRefused   the provider answered with an error of its own; its message and code are kept
 Unavailable (core)
 └── NotReady          a part is starting or full: try again after `retry_after` seconds
+    └── GuardrailFailed  a guardrail without which nothing passes could not be applied
+BadInput (core)
+└── GuardrailRefused  a guardrail of the endpoint does not let a request or its answer pass
 ClientLeft            nobody waits for the answer any more; never sent, only recorded (499)
 """
 
-from noria.core.errors import NoriaError, ProviderFailed, Unavailable
+from noria.core.errors import BadInput, NoriaError, ProviderFailed, Unavailable
 
 _PASSED_ON = frozenset({400, 404, 409, 413, 415, 422, 429, 503, 504})
 _MAX_RETRY_AFTER = 300.0
@@ -44,6 +47,18 @@ class NotReady(Unavailable):
     def __init__(self, message: str, *, hint: str = "", retry_after: float = 2.0) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
+
+
+class GuardrailFailed(NotReady):
+    """A check could not be made, and its policy says that nothing passes then."""
+
+    code = "guardrail_failed"
+
+
+class GuardrailRefused(BadInput):
+    """Sending it again changes nothing, so no client should: 400."""
+
+    code = "guardrail_refused"
 
 
 class ClientLeft(NoriaError):

@@ -76,7 +76,7 @@ def _told(release: ReleaseEntry, ask: Ask, provider: ProviderEntry) -> tuple[Pro
     """The provider's dialect, the request in it, and its parameters in the hub's words; the caller's win over the release's."""
     parameters = {**release.parameters, **ask.chat}
     if release.prompt is None:
-        if (dialect := _SPOKEN.get(ask.dialect.name)) is not None:
+        if (dialect := _SPOKEN.get(ask.spoken)) is not None:
             return dialect, {**dialect.parameters(release.parameters), **ask.body}, parameters
         return CHAT, CHAT.from_chat(parameters), parameters
     if not ask.messages:

@@ -1,4 +1,4 @@
-"""The request path, as one page: authenticate, resolve, limit, cache, guard, call, stream, emit.
+"""The request path, as one page: authenticate, resolve, limit, guard, cache, call, stream, emit.
 
 In: one HTTP request that wants a model. Out: its answer, in its caller's dialect whatever happens, and exactly one span for
 every request with a valid key. The decision to know: the span is in the journal before the last byte of the answer is
@@ -8,6 +8,7 @@ sent, so a client that has a complete answer can rely on its trace, whatever die
 import asyncio
 import logging
 import re
+from functools import partial
 
 from noria.core.clock import now_ns
 from noria.core.errors import NoriaError, ProviderFailed
@@ -15,15 +16,18 @@ from noria.core.ids import new_span_id, new_trace_id
 from noria.gateway import usage
 from noria.gateway.access import authenticate, choose, resolve
 from noria.gateway.ask import Headers, header, parse, read_body
+from noria.gateway.cache import AnswerCache
 from noria.gateway.calls import Calls
 from noria.gateway.catalog import Watcher
 from noria.gateway.dialects import openai
 from noria.gateway.dialects.base import CallerDialect
 from noria.gateway.failures import ClientLeft, NotReady
 from noria.gateway.guard import Guard, Limits, Receive
+from noria.gateway.guardrails.run import Guardrails
+from noria.gateway.replay import Replay, assembled
 from noria.gateway.reply import Reply, Send
 from noria.gateway.spans import Call, Recorder
-from noria.gateway.upstream import Stream, Whole
+from noria.gateway.upstream import Streamed, Whole
 from noria.registry.snapshot import KeyEntry
 
 _log = logging.getLogger("noria.gateway")
@@ -34,8 +38,20 @@ _NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 class RequestPath:
     """What every request needs; one for the process."""
 
-    def __init__(self, watcher: Watcher, calls: Calls, recorder: Recorder, limits: Limits, max_body: int) -> None:
+    def __init__(
+        self,
+        *,
+        watcher: Watcher,
+        guardrails: Guardrails,
+        cache: AnswerCache,
+        calls: Calls,
+        recorder: Recorder,
+        limits: Limits,
+        max_body: int,
+    ) -> None:
         self._watcher = watcher
+        self._guardrails = guardrails
+        self._cache = cache
         self._calls = calls
         self._recorder = recorder
         self._limits = limits
@@ -56,9 +72,18 @@ class RequestPath:
             call.model = ask.model
             endpoint, candidate = resolve(catalog.snapshot, key, ask.model)
             call.route = choose(endpoint, candidate, call.sticky)
-            answer = await self._calls.answer(catalog, call, ask, guard)
-            if isinstance(answer, Stream):
+            asks = partial(self._calls.answer, catalog, call, guard=guard)
+            around = self._guardrails.around(call, ask, asks) if endpoint.policy.guardrails else None
+            ask = await around.before() if around else ask
+            kept = await self._cache.find(call, ask) if endpoint.policy.cache.mode != "off" else None
+            answer = kept or await asks(around.to_ask() if around else ask)
+            if around and not kept:
+                answer = await around.after(answer)
+            if not isinstance(answer, Whole):
                 await self._stream(answer, call, guard, reply)
+            elif ask.stream:
+                self._cache.keep(call, answer.chat)
+                await self._stream(Replay(answer.chat, ask), call, guard, reply)
             else:
                 await self._whole(answer, call, guard, reply)
         except asyncio.CancelledError as error:
@@ -77,10 +102,12 @@ class RequestPath:
             body = openai.encoded(ask.dialect.answer(answer.chat, ask.body))
         call.first_ns = now_ns()
         self._recorder.write(call, usage.whole(answer.chat))
+        if call.cache_key:
+            self._cache.keep(call, answer.chat)
         guard.done = True
         await reply.json(200, body)
 
-    async def _stream(self, stream: Stream, call: Call, guard: Guard, reply: Reply) -> None:
+    async def _stream(self, stream: Streamed, call: Call, guard: Guard, reply: Reply) -> None:
         relay = call.relay = stream.relay
         try:
             call.first_ns = now_ns()
@@ -91,6 +118,8 @@ class RequestPath:
             if not relay.done and not output.finish_reason:
                 raise ProviderFailed("The provider ended its stream before its answer was complete.")
             self._recorder.write(call, output)
+            if call.cache_key and not relay.truncated:
+                self._cache.keep(call, assembled(relay.told()))
             guard.done = True
             await reply.end_stream(relay.last())
         finally:
@@ -109,7 +138,8 @@ class RequestPath:
         guard.done = True
         if not call.recorded:
             try:
-                self._recorder.write(call, call.relay.output() if call.relay else None, error)
+                paid = call.relay.output() if call.relay else call.output
+                self._recorder.write(call, paid, error)
             except NotReady as failure:
                 error = failure
         if not isinstance(error, ClientLeft):
