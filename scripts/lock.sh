@@ -5,8 +5,10 @@ cd "$(dirname "$0")/.."
 uv=${UV:-.venv/bin/uv}
 compile() {
   "$uv" pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
-    --python-version 3.11 pyproject.toml "$@"
+    --python-version 3.11 "$@"
 }
-compile -o requirements/base.txt
-compile --extra local --extra train -c requirements/base.txt -o requirements/full.txt
-compile --extra local --extra train --group dev -c requirements/base.txt -o requirements/dev.txt
+compile pyproject.toml -o requirements/base.txt
+compile pyproject.toml --extra local --extra train -c requirements/base.txt -o requirements/full.txt
+compile pyproject.toml --extra local --extra train --extra scaled --group dev -c requirements/base.txt -o requirements/dev.txt
+compile --group clients -o requirements/clients.txt
+compile --group instructor -o requirements/instructor.txt

@@ -16,7 +16,7 @@ import pytest
 
 from noria.app.demo import sgd
 from noria.app.demo.data import answer, choose, shipped
-from noria.app.demo.prompts import TASKS, few_shot, short
+from noria.app.demo.prompts import BRIEFS, few_shot, short
 from noria.core.errors import BadInput
 from noria.registry.templates import compile_text
 from tests.conftest import data_set
@@ -68,12 +68,27 @@ def test_a_folder_of_the_users_own_wins_and_a_wrong_one_is_refused(tmp_path: Pat
         choose(tmp_path, intents=12, traffic=4, cache=tmp_path)
     (tmp_path / "train.csv").write_text("text,category\n" + "".join(f"q{i},l{i % 6}\n" for i in range(60)))
     (tmp_path / "test.csv").write_text("text,wrong\nq,l\n")
-    with pytest.raises(BadInput, match="columns text and category"):
+    with pytest.raises(BadInput, match="no column 'category'"):
         choose(tmp_path, intents=3, traffic=4, cache=tmp_path)
     (tmp_path / "test.csv").write_text("text,category\n" + "".join(f"t{i},l{i % 6}\n" for i in range(12)))
     source = choose(tmp_path, intents=3, traffic=4, cache=tmp_path)
     assert source.task == "classification"
     assert {answer(row) for row in source.train + source.test} == {"l0", "l2", "l4"}
+
+
+def test_lines_that_cannot_be_used_are_named_and_the_rest_is_taken(tmp_path: Path) -> None:
+    good = [
+        {"messages": [{"role": "user", "content": f"q{i}"}, {"role": "assistant", "content": "a"}]} for i in range(9)
+    ]
+    lines = [json.dumps(row).encode() for row in good]
+    (tmp_path / "train.jsonl").write_bytes(b"\n".join([*lines[:4], b"no JSON", *lines[4:8], b'{"messages": "\xff"}']))
+    (tmp_path / "test.jsonl").write_bytes(lines[8])
+    source = choose(tmp_path, intents=12, traffic=2, cache=tmp_path)
+    assert len(source.train) + len(source.traffic) == 8
+    assert [line.partition(":")[0] for line in source.refused] == ["train.jsonl, line 5", "train.jsonl, line 10"]
+    (tmp_path / "test.jsonl").write_bytes(b"")
+    with pytest.raises(BadInput, match=r"test.jsonl is empty"):
+        choose(tmp_path, intents=12, traffic=2, cache=tmp_path)
 
 
 def test_banking77_intents_are_evenly_spaced() -> None:
@@ -84,8 +99,8 @@ def test_banking77_intents_are_evenly_spaced() -> None:
 
 def test_few_shot_prompt_shows_each_kind_once_and_compiles() -> None:
     source = shipped(traffic=96)
-    text = few_shot(TASKS["calls"], source.train)
-    assert text.endswith(short(TASKS["calls"]))
+    text = few_shot(BRIEFS["calls"], source.train)
+    assert text.endswith(short(BRIEFS["calls"]))
     rendered = compile_text(text).render({"messages": [{"role": "user", "content": "where is 1"}]})
     assert rendered.endswith("user: where is 1\ncall:")
     assert rendered.count("\ncall: {") == 12

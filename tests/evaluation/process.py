@@ -4,8 +4,8 @@ import signal
 
 from noria.core.settings import load
 from noria.evaluation.slice import SLICE
-from noria.jobs import lifeline
 from noria.jobs.worker import Worker
+from noria.stores import lifeline
 from noria.stores.connect import Stores
 
 if __name__ == "__main__":

@@ -14,9 +14,8 @@ import pytest
 
 from noria.core.settings import Settings
 from noria.evaluation import results, service
-from noria.jobs import lifeline
 from noria.registry import endpoints, prompts, providers, publish, releases
-from noria.stores import journal
+from noria.stores import journal, lifeline
 from noria.stores.connect import Stores
 from tests.evaluation.conftest import Conversation, Laboratory, call
 from tests.evaluation.gateway import Asked, Said, StandInGateway

@@ -20,8 +20,8 @@ from noria.evaluation.rows import Row, detect
 from noria.evaluation.rows import select as select_rows
 from noria.governance import service as governance
 from noria.governance.tables import keys as key_table
-from noria.jobs import lifeline
 from noria.jobs import service as jobs
+from noria.stores import lifeline
 from noria.stores.connect import Stores
 from tests.evaluation.conftest import Conversation, Laboratory, call
 from tests.evaluation.gateway import Asked, Said, StandInGateway

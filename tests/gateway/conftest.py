@@ -22,7 +22,7 @@ from noria.core.settings import Settings, load
 from noria.governance.keys import digest, new_key
 from noria.governance.sealing import Sealer
 from noria.registry import snapshot as snapshots
-from noria.registry.snapshot import EndpointEntry, KeyEntry, ProviderEntry, ReleaseEntry, Snapshot
+from noria.registry.snapshot import EndpointEntry, KeyEntry, ProviderEntry, ProviderKeyEntry, ReleaseEntry, Snapshot
 from noria.stores import journal
 
 PROVIDER_KEY = "sk-provider-secret-0123456789"
@@ -167,8 +167,10 @@ def running(folder: Path, provider: str, **options: Any) -> Running:
     gateway.snapshot = Snapshot(
         keys={key.digest: key},
         providers={
-            "p1": ProviderEntry("p1", "project", "loopback", "openai", f"{provider}/v1", sealed),
-            "dead": ProviderEntry("dead", "project", "dead", "openai", "http://127.0.0.1:9/v1", ""),
+            "p1": ProviderEntry(
+                "p1", "project", "loopback", "openai", f"{provider}/v1", (ProviderKeyEntry("pk1", sealed),)
+            ),
+            "dead": ProviderEntry("dead", "project", "dead", "openai", "http://127.0.0.1:9/v1"),
             "local": ProviderEntry("local", "project", "local", "local"),
         },
     )

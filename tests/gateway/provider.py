@@ -1,8 +1,9 @@
 """A provider on loopback that behaves, or misbehaves, as the name of the model asks.
 
 Run as `python provider.py PORT`; models: ok, slow, stall, stall-stream, error-500, error-429, error-400, error-401, html,
-broken-json, no-usage, break, error-event, no-done, late-usage, say (without the "echo: "), letters (say, a letter a chunk), calls
-(say, as a tool's argument), mends (say, until it is told that its answer does not fit). A model "MODE:key" counts its calls under `key`:
+broken-json, no-usage, break, error-event, no-done, late-usage, flaky-N (fails N times first), key-K (wants the key K),
+slow-first (every odd call takes ten seconds), say (without the "echo: "), letters (say, a letter a chunk), calls (say, as a
+tool's argument), mends (say, until it is told that its answer does not fit). A model "MODE:key" counts its calls under `key`:
 GET /calls/key. What a text prompt said, or the last message, comes back as "echo: …", one word a chunk.
 """
 
@@ -37,9 +38,11 @@ async def complete(request: web.Request) -> web.StreamResponse:
     text = said if mode in SAYING else f"echo: {said}"
     if mode == "mends" and "does not fit" in said:
         text = body["messages"][0]["content"]
-    if failed := _failure(mode):
+    if failed := _failure(mode) or _moody(mode, name, request):
         return failed
     try:
+        if mode == "slow-first" and CALLS[name] % 2:
+            await asyncio.sleep(10)
         if mode == "slow":
             await asyncio.sleep(float(body.get("delay", 0.3)))
         if mode == "stall":
@@ -82,6 +85,15 @@ def _failure(mode: str) -> web.Response | None:
         return web.Response(text="<html>maintenance</html>", content_type="text/html")
     if mode == "broken-json":
         return web.Response(text='{"choices": [', content_type="application/json")
+    return None
+
+
+def _moody(mode: str, name: str, request: web.Request) -> web.Response | None:
+    """Failures that depend on the call."""
+    if mode.startswith("flaky-") and CALLS[name] <= int(mode[6:]):
+        return web.json_response({"error": {"message": "not yet"}}, status=503)
+    if mode.startswith("key-") and request.headers.get("Authorization") != f"Bearer {mode[4:]}":
+        return web.json_response({"error": {"message": "no such key"}}, status=401)
     return None
 
 

@@ -1,8 +1,7 @@
-"""Whatever a caller sends: a 4xx in OpenAI's shape, never a crash, never a key in the log."""
+"""What a refusal says and records; bad_inputs.py has the long list of what is refused."""
 
 import http.client
 import json
-import socket
 from typing import Any
 
 import httpx
@@ -15,41 +14,9 @@ from tests.gateway.conftest import PROVIDER_KEY, Running, until
 GOOD: dict[str, Any] = {"model": "assistant", "messages": [{"role": "user", "content": "hi"}]}
 
 
-def deep(levels: int) -> bytes:
-    return b'{"model":"assistant","messages":[{"role":"user","content":' + b"[" * levels + b"]" * levels + b"}]}"
-
-
 @pytest.mark.parametrize(
     "body",
-    [
-        b"",
-        b"{",
-        b"null",
-        b"[]",
-        b'"text"',
-        b"\xff\xfe{}",
-        b'{"model": "assistant", "messages": [{"role": "user", "content": NaN}]}',
-        b'{"model": "assistant", "temperature": Infinity, "messages": [{"role": "user", "content": "x"}]}',
-        b'{"model": "assistant", "messages": [{"role": "user", "content": "\\ud800"}]}',
-        deep(300),
-        deep(900),
-        deep(10_000),
-        {"model": "assistant"},
-        {**GOOD, "messages": []},
-        {**GOOD, "messages": "hi"},
-        {**GOOD, "messages": ["hi"]},
-        {**GOOD, "messages": [{"content": "hi"}]},
-        {**GOOD, "messages": [{"role": 1, "content": "hi"}]},
-        {**GOOD, "messages": [{"role": "user", "content": 5}]},
-        {**GOOD, "messages": [{"role": "user", "content": {"a": 1}}]},
-        {**GOOD, "model": None},
-        {**GOOD, "model": 5},
-        {**GOOD, "model": ""},
-        {**GOOD, "stream": "yes"},
-        {**GOOD, "stream_options": [1], "stream": True},
-        {**GOOD, "noria": "x"},
-        {**GOOD, "noria": {"variables": [1]}},
-    ],
+    [b"{", b"null", b'{"model": "assistant", "messages": NaN}', {"model": "assistant"}, {**GOOD, "stream": "yes"}],
     ids=lambda body: repr(body)[:60],
 )
 def test_a_bad_body_is_a_400_with_a_span(gateway: Running, body: Any) -> None:
@@ -61,12 +28,6 @@ def test_a_bad_body_is_a_400_with_a_span(gateway: Running, body: Any) -> None:
     assert error["type"] == "invalid_request_error"
     span = gateway.span(answer.headers["x-noria-trace-id"])
     assert (span["status"], span["status_code"]) == ("error", 400)
-
-
-@pytest.mark.parametrize("prompt", [None, 5, [], {}], ids=repr)
-def test_a_bad_prompt(gateway: Running, prompt: Any) -> None:
-    gateway.serve("ok")
-    assert gateway.post({"model": "assistant", "prompt": prompt}, path="/v1/completions").status_code == 400
 
 
 def test_what_a_text_prompt_cannot_do_is_said(gateway: Running) -> None:
@@ -100,10 +61,6 @@ def test_a_body_over_the_limit_is_refused_declared_or_not(gateway: Running) -> N
     answer = httpx.post(f"{gateway.url}/v1/chat/completions", content=chunks, headers=headers)
     assert answer.status_code == 413
     assert answer.json()["error"]["code"] == "too_large"
-
-
-def test_a_compressed_body_is_refused(gateway: Running) -> None:
-    assert gateway.post(GOOD, headers={"content-encoding": "gzip"}).status_code == 400
 
 
 def test_auth_comes_before_the_body(gateway: Running) -> None:
@@ -184,12 +141,6 @@ def test_a_traceparent_puts_the_span_into_the_callers_trace(gateway: Running) ->
     answer = gateway.ask(headers={"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"})
     assert answer.headers["x-noria-trace-id"] == "ab" * 16
     assert gateway.span("ab" * 16)["parent_id"] == "cd" * 8
-
-
-def test_not_even_http(gateway: Running) -> None:
-    with socket.create_connection((gateway.settings.host, gateway.settings.gateway_port), timeout=5) as raw:
-        raw.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
-        assert b"400" in raw.recv(1000)
 
 
 def test_no_key_is_in_the_log_or_the_journal(gateway: Running) -> None:

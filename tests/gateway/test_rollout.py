@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 
 from noria.gateway.access import position
@@ -151,3 +152,9 @@ def test_a_local_release_follows_its_engine(gateway: Running) -> None:
     time.sleep(0.3)  # three looks of the watcher: nothing to wait for, nothing may change
     assert gateway.ask(model="local").status_code == 200
     assert gateway.calls("local")["seen"]["authorization"] is None
+
+
+def test_the_gateway_has_taken_over_what_was_published_when_it_says_ready(gateway: Running) -> None:
+    for _ in range(20):  # it looks every 0.1 s by itself, so luck would not last
+        gateway.publish(wait=False)
+        assert httpx.get(f"{gateway.url}/readyz").json()["version"] == gateway.snapshot.version

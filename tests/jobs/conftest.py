@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from noria.core.settings import Settings
-from noria.jobs import lifeline, service
+from noria.jobs import service
 from noria.jobs.records import Job
+from noria.stores import lifeline
 from noria.stores.connect import Stores
 from noria.stores.sql import Database
 

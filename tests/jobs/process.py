@@ -3,8 +3,8 @@
 import signal
 
 from noria.core.settings import load
-from noria.jobs import lifeline
 from noria.jobs.worker import Worker
+from noria.stores import lifeline
 from noria.stores.connect import Stores
 from tests.jobs.handlers import HANDLERS
 

@@ -1,4 +1,4 @@
-"""What releases are made of: providers and their keys, prompts and their versions, models and their files."""
+"""What releases are made of: addresses of providers, prompts and their versions, models and their files."""
 
 import hashlib
 from typing import Any
@@ -6,11 +6,9 @@ from typing import Any
 import pytest
 
 from noria.core.errors import BadInput, Conflict, NotFound
-from noria.governance.sealing import Sealer
 from noria.registry import service
 from noria.registry.addresses import check_base_url
 from noria.registry.clauses import check_clauses
-from noria.registry.publish import build
 from tests.registry.conftest import BASE_SHA, GATE, World
 
 
@@ -45,29 +43,6 @@ def test_private_addresses_are_a_setting() -> None:
         with pytest.raises(BadInput, match="refuses providers on loopback"):
             check_base_url(url, allow_private=False)
     assert check_base_url("https://8.8.8.8/v1", allow_private=False) == "https://8.8.8.8/v1"
-
-
-def test_a_key_is_sealed_for_its_provider_and_can_be_replaced(world: World) -> None:
-    [provider] = service.list_providers(world.stores, world.project_id)
-    assert provider.key_hint == "…-key"
-    entry = build(world.stores).providers[provider.id]
-    sealer = Sealer(world.stores.settings.folder.secret)
-    assert sealer.unseal(entry.sealed_key, purpose=f"provider:{provider.id}") == "sk-secret-provider-key"
-    where: dict[str, Any] = {"project_id": world.project_id, "name": "hosted", "actor_id": world.reviewer}
-    service.update_provider(world.stores, api_key="sk-another-longer-key", **where)
-    changed = build(world.stores).providers[provider.id]
-    assert sealer.unseal(changed.sealed_key, purpose=f"provider:{provider.id}") == "sk-another-longer-key"
-    service.update_provider(world.stores, api_key="", **where)
-    assert build(world.stores).providers[provider.id].sealed_key == ""
-    with pytest.raises(Conflict, match="already"):
-        service.add_provider(
-            world.stores,
-            project_id=world.project_id,
-            name="hosted",
-            kind="openai",
-            base_url="http://a.example/v1",
-            actor_id="",
-        )
 
 
 def test_prompts_have_versions_and_labels(world: World) -> None:

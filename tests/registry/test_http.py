@@ -50,7 +50,12 @@ def test_the_life_of_a_release_as_a_user_sees_it(client: Client, world: World) -
 REFUSED = [
     ("author", "POST", "/api/providers", {"name": "x", "kind": "openai", "base_url": "http://a.example/v1"}),
     ("reviewer", "POST", "/api/providers", {"name": "x", "kind": "openai", "base_url": "http://a.example/v1"}),
-    ("author", "PATCH", "/api/providers/hosted", {"api_key": "x"}),
+    ("author", "PATCH", "/api/providers/hosted", {"balance": "least_busy"}),
+    *(
+        (who, method, f"/api/providers/hosted/keys{path}", {"api_key": "sk-one-more-key"})
+        for who in ("author", "reviewer")
+        for method, path in (("POST", ""), ("PUT", "/x"), ("PATCH", "/x"), ("DELETE", "/x"))
+    ),
     ("author", "PATCH", "/api/endpoints/assistant", {"gate": []}),
     ("reviewer", "PATCH", "/api/endpoints/assistant", {"self_approval": True}),
     ("author", "POST", "/api/endpoints", {"name": "x", "self_approval": True}),
@@ -82,16 +87,25 @@ def test_no_answer_ever_shows_a_key(client: Client, world: World) -> None:
     given = {"name": "second", "kind": "openai", "base_url": "http://a.example/v1", "api_key": "sk-another-secret-key"}
     answers = [
         client.ask("admin", "POST", "/api/providers", json=given),
-        client.ask("admin", "PATCH", "/api/providers/second", json={"api_key": "sk-third-secret-key!"}),
+        client.ask("admin", "POST", "/api/providers/second/keys", json={"api_key": "sk-third-secret-key!"}),
+        client.ask("admin", "PATCH", "/api/providers/second", json={"balance": "least_busy"}),
         client.ask("admin", "POST", "/api/providers", json=given),
     ]
-    for path in ("providers", "endpoints", "endpoints/assistant", "endpoints/assistant/releases/1", "audit", "models"):
+    for path in (
+        "providers",
+        "providers/second",
+        "endpoints",
+        "endpoints/assistant",
+        "endpoints/assistant/releases/1",
+        "audit",
+        "models",
+    ):
         answers.append(client.ask("admin", "GET", f"/api/{path}"))
-    sealed = [provider.sealed_key for provider in _providers(world)]
-    assert len([one for one in sealed if one]) == 2
+    sealed = [key.sealed for provider in _providers(world) for key in provider.keys]
+    assert len(sealed) == 3
     for answer in answers:
         assert "secret" not in answer.text and "sealed" not in answer.text
-        assert not [one for one in sealed if one and one in answer.text]
+        assert not [one for one in sealed if one in answer.text]
 
 
 def _providers(world: World) -> list[Any]:

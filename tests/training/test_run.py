@@ -12,10 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
-from noria.jobs import lifeline
 from noria.jobs import service as jobs
 from noria.registry import models
 from noria.registry.templates import compile_text
+from noria.stores import lifeline
 from noria.stores.connect import Stores
 from noria.training.records import TrainingRun
 from tests.serving.model_files import SHARED, base_model

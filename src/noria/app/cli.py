@@ -17,7 +17,7 @@ from noria import __version__
 from noria.core.errors import NoriaError
 from noria.core.settings import Settings, load
 from noria.core.slices import resolve
-from noria.jobs import lifeline
+from noria.stores import lifeline
 
 
 class Wheel(click.Group):

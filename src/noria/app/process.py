@@ -22,7 +22,7 @@ import psutil
 
 from noria import __version__
 from noria.core.settings import Settings
-from noria.jobs import lifeline
+from noria.stores import lifeline
 
 HELLO = "NORIA_HELLO_FD"
 """Environment variable: where the server tells the supervisor the first login, so that it is in no log and no file."""

@@ -9,6 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from noria.app import bootstrap
+from noria.app.effect import InForce
 from noria.app.slices import SLICES
 from noria.core.settings import Settings
 from noria.governance import audit
@@ -55,4 +56,5 @@ def compose(stores: Stores) -> FastAPI:
 
     app = create(SLICES, stores, authenticate, lifespan=lifespan)
     app.state.audit = audit.record
+    app.add_middleware(InForce, stores=stores)
     return app

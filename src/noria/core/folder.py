@@ -51,6 +51,11 @@ class Folder:
         return self.root / "journal"
 
     @property
+    def responses(self) -> Path:
+        """Responses that the gateway keeps for GET and previous_response_id: day/last two digits/id.json, mode 600."""
+        return self.root / "responses"
+
+    @property
     def run(self) -> Path:
         """What running processes tell each other; worthless after a stop, except the snapshot."""
         return self.root / "run"
@@ -63,6 +68,11 @@ class Folder:
     def snapshot(self) -> Path:
         """What the gateway serves from: noria.registry.snapshot.Snapshot as JSON, replaced atomically."""
         return self.run / "snapshot.json"
+
+    @property
+    def counters(self) -> Path:
+        """What keys, endpoints and projects have used of their limits; shared by the gateways of this machine."""
+        return self.root / "counters.bin"
 
     @property
     def engines(self) -> Path:

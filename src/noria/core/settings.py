@@ -27,10 +27,15 @@ class Settings:
     data: Path = _setting(Path("noria-data"), "Data folder; created at the first start.")
     host: str = _setting("127.0.0.1", "Address that gateway and server bind to.")
     gateway_port: int = _setting(7700, "Port of the gateway (/v1/*).")
+    gateway_workers: int = _setting(1, "Gateway processes behind one port; more than one can be exchanged by SIGHUP.")
     server_port: int = _setting(7701, "Port of the server (pages, JSON API).")
     database_url: str = _setting("", "PostgreSQL URL for records; empty: SQLite in the data folder.")
     spans_url: str = _setting("", "ClickHouse HTTP URL for spans; empty: the embedded store process.")
     files_url: str = _setting("", "Object storage URL for files; empty: a folder in the data folder.")
+    counters_url: str = _setting(
+        "",
+        "Redis URL that gateways on several machines share limits and kept answers through; empty: a file in the data folder.",
+    )
     store_memory_mb: int = _setting(1024, "Memory limit of the embedded span store, in MB.")
     worker_slots: int = _setting(1, "Jobs that run at the same time on this machine.")
     session_hours: int = _setting(168, "How long a login lasts, in hours.")

@@ -3,6 +3,7 @@
 The import runs in this process, so it works whether or not Noria is running.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +48,8 @@ def import_command(
         done = jobs.import_files(context)
         context.work.rmdir()
     report = done["report"]
-    click.echo(f"\rImported {done['rows']:,} rows as {done['dataset']}:{done['number']}." + " " * 20)
+    clear = "\r\x1b[K" if sys.stdout.isatty() else ""
+    click.echo(f"{clear}Imported {done['rows']:,} rows as {done['dataset']}:{done['number']}.")
     for entry in report["files"]:
         click.echo(
             f"  {entry['name']}: {entry['rows']:,} rows into {entry['split']} ({entry['format']}, {entry['encoding']})"
@@ -76,7 +78,7 @@ def list_command(data: Path | None) -> None:
 
 
 def _show(_done: int, _total: int, note: str) -> None:
-    if note:
+    if note and sys.stdout.isatty():
         click.echo(f"\r{note}", nl=False)
 
 

@@ -6,6 +6,7 @@ figures and an application cannot pin a release that nobody approved.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
@@ -14,23 +15,25 @@ from noria.core.errors import Forbidden, NotFound, Unauthenticated
 from noria.governance.keys import digest
 from noria.registry.snapshot import EndpointEntry, KeyEntry, ReleaseEntry, Snapshot
 
-Arm = Literal["primary", "canary", "candidate"]
+Arm = Literal["primary", "canary", "shadow", "candidate"]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The release that the rollout chose, and the one to fall back to (never for a candidate)."""
+    """The release that the rollout chose, and those to fall back to in their order (none for a candidate)."""
 
     endpoint: EndpointEntry
     arm: Arm
     release: ReleaseEntry
-    fallback: ReleaseEntry | None = None
+    fallbacks: tuple[ReleaseEntry, ...] = ()
 
 
-def authenticate(snapshot: Snapshot, authorization: str) -> KeyEntry:
-    """The key in an Authorization header. Raises Unauthenticated; nothing of the key is in the error."""
-    scheme, _, key = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not key:
+def authenticate(snapshot: Snapshot, headers: Mapping[bytes, bytes]) -> KeyEntry:
+    """The key in `Authorization: Bearer`, or in Anthropic's `x-api-key`. Raises Unauthenticated, without a word of the key."""
+    scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    if scheme.lower() != "bearer":
+        key = headers.get(b"x-api-key", b"").decode("latin-1")
+    if not key:
         raise Unauthenticated(
             "No API key was sent.", hint="Send it as: Authorization: Bearer <key>.", code="invalid_api_key"
         )
@@ -78,6 +81,16 @@ def resolve(snapshot: Snapshot, key: KeyEntry, model: str) -> tuple[EndpointEntr
     return endpoint, None
 
 
+def released(snapshot: Snapshot, key: KeyEntry, name: str) -> ReleaseEntry:
+    """The release that "assistant@2" names, if this key could have been answered by it. Raises NotFound."""
+    endpoint_name, _, number = name.rpartition("@")
+    endpoint = snapshot.endpoint(key.project_id, endpoint_name)
+    release = endpoint.releases.get(int(number)) if endpoint and number.isdecimal() else None
+    if release is None or (key.scope == "candidate" and key.release != name):
+        raise NotFound("The release that made it cannot be called (any more).")
+    return release
+
+
 def choose(endpoint: EndpointEntry, candidate: ReleaseEntry | None, sticky: str) -> Route:
     """The arm for one request; equal `sticky` texts get equal arms for as long as the rollout stays as it is."""
     if candidate is not None:
@@ -85,14 +98,34 @@ def choose(endpoint: EndpointEntry, candidate: ReleaseEntry | None, sticky: str)
     primary = endpoint.releases.get(endpoint.primary)
     canary = endpoint.releases.get(endpoint.canary)
     if canary is not None and position(endpoint.id, canary.number, sticky) < endpoint.canary_share:
-        return Route(endpoint, "canary", canary, fallback=primary)
+        return Route(endpoint, "canary", canary, _chain(endpoint, canary, primary))
     if primary is None:
         raise NotFound(
             f"The endpoint {endpoint.name!r} has no release that takes traffic.",
             hint="Approve and promote one.",
             code="model_not_found",
         )
-    return Route(endpoint, "primary", primary)
+    return Route(endpoint, "primary", primary, _chain(endpoint, primary) if endpoint.policy.fallbacks else ())
+
+
+def shadow_of(endpoint: EndpointEntry, sticky: str) -> ReleaseEntry | None:
+    """The release that hears this request beside the one that answers it."""
+    shadow = endpoint.releases.get(endpoint.shadow)
+    if shadow is None or position(endpoint.id, shadow.number, sticky) >= endpoint.shadow_share:
+        return None
+    return shadow
+
+
+def _chain(
+    endpoint: EndpointEntry, chosen: ReleaseEntry, primary: ReleaseEntry | None = None
+) -> tuple[ReleaseEntry, ...]:
+    """For a canary the primary first; then the policy's fallbacks; each release once."""
+    named = [endpoint.releases.get(number) for number in endpoint.policy.fallbacks]
+    chain: dict[int, ReleaseEntry] = {}
+    for release in (primary, *named):
+        if release is not None and release.number != chosen.number:
+            chain.setdefault(release.number, release)
+    return tuple(chain.values())
 
 
 def position(endpoint_id: str, number: int, sticky: str) -> float:

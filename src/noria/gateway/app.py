@@ -5,7 +5,6 @@ one dictionary look-up before its own work begins.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -14,25 +13,36 @@ import orjson
 
 from noria.core.errors import NoriaError, NotFound
 from noria.core.settings import Settings
+from noria.gateway import metrics
 from noria.gateway.access import authenticate, callable_names
 from noria.gateway.ask import Headers
 from noria.gateway.cache import AnswerCache
 from noria.gateway.calls import Calls
 from noria.gateway.catalog import Watcher
+from noria.gateway.conversations import RESPONSES, Conversations
+from noria.gateway.count import Counting
 from noria.gateway.dialects import openai
 from noria.gateway.dialects.base import CallerDialect
 from noria.gateway.dialects.chat import CHAT
+from noria.gateway.dialects.embeddings import Embeddings
+from noria.gateway.dialects.messages import Messages
 from noria.gateway.dialects.text import TEXT
-from noria.gateway.guard import Limits, Receive
+from noria.gateway.guard import Receive, Times
 from noria.gateway.guardrails.run import Guardrails
-from noria.gateway.reply import Send, send_error, send_json
+from noria.gateway.limits import Limiter
+from noria.gateway.metrics import Metrics
+from noria.gateway.reply import Send, send_body, send_error, send_json
 from noria.gateway.request import RequestPath
+from noria.gateway.response_store import ResponseStore
 from noria.gateway.spans import Recorder
 from noria.gateway.steps import Steps
 from noria.gateway.upstream import Upstream
 from noria.stores.cache import open_cache
+from noria.stores.counters import open_counters
 
 _log = logging.getLogger("noria.gateway")
+EMBEDDINGS, MESSAGES = Embeddings(), Messages()
+_PURGE_SECONDS = 3_600
 _OTLP = frozenset({"/v1/traces", "/v1/logs", "/v1/metrics"})
 Handler = Callable[[str, Headers, Receive, Send], Awaitable[None]]
 
@@ -45,16 +55,27 @@ class _WrongMethod(NoriaError):
 class Gateway:
     """The whole data plane; state lives from lifespan startup to shutdown."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, ready: Callable[[], None] = lambda: None) -> None:
+        """`ready` is called once requests can be answered."""
         self._settings = settings
+        self._ready = ready
         self._watcher = Watcher(settings)
+        self._metrics = Metrics()
         self._path: RequestPath
-        self._dialects: dict[str, CallerDialect] = {"/v1/chat/completions": CHAT, "/v1/completions": TEXT}
+        self._dialects: dict[str, CallerDialect] = {
+            "/v1/chat/completions": CHAT,
+            "/v1/completions": TEXT,
+            "/v1/embeddings": EMBEDDINGS,
+            "/v1/responses": RESPONSES,
+            "/v1/messages": MESSAGES,
+        }
         self._routes: dict[str, tuple[str, Handler]] = {
             **dict.fromkeys(self._dialects, ("POST", self._answer)),
+            "/v1/messages/count_tokens": ("POST", self._count_tokens),
             "/v1/models": ("GET", self._models),
             "/healthz": ("GET", self._healthz),
             "/readyz": ("GET", self._readyz),
+            "/metrics": ("GET", self._metrics_text),
         }
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -63,17 +84,21 @@ class Gateway:
             return
         path: str = scope["path"]
         try:
-            method, handler = self._routes.get(path) or self._other(path)
+            method, handler = self._routes.get(path) or self._other(path, scope["method"])
             if scope["method"] != method and not (method == "GET" and scope["method"] == "HEAD"):
                 raise _WrongMethod(f"{path} is called by {method}.")
             await handler(path, dict(scope["headers"]), receive, send)
         except NoriaError as error:
             extra = [(b"allow", method.encode())] if isinstance(error, _WrongMethod) else []
-            await send_error(send, error, self._dialects.get(path, CHAT), extra)
+            await send_error(send, error, self._dialects.get(path, CHAT), extra=extra)
 
-    def _other(self, path: str) -> tuple[str, Handler]:
+    def _other(self, path: str, method: str) -> tuple[str, Handler]:
         if path.startswith("/v1/models/"):
             return "GET", self._model
+        if path.startswith("/v1/responses/"):
+            if method == "DELETE":
+                return "DELETE", self._conversations.delete
+            return "GET", self._conversations.fetch
         if path in _OTLP:
             raise NotFound(
                 "The gateway takes no OpenTelemetry data.", hint=f"Send it to {self._settings.server_url}{path}."
@@ -82,6 +107,9 @@ class Gateway:
 
     async def _answer(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
         await self._path.answer(headers, self._dialects[path], receive, send)
+
+    async def _count_tokens(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
+        await self._counting.answer(headers, receive, send)
 
     async def _models(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
         await send_json(send, 200, openai.model_list(self._callable(headers)))
@@ -94,42 +122,63 @@ class Gateway:
 
     def _callable(self, headers: Headers) -> list[str]:
         snapshot = self._watcher.current().snapshot
-        return callable_names(snapshot, authenticate(snapshot, headers.get(b"authorization", b"").decode("latin-1")))
+        return callable_names(snapshot, authenticate(snapshot, headers))
 
     async def _healthz(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
         """The process lives."""
         await send_json(send, 200, b'{"status":"ok"}')
 
     async def _readyz(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
-        """The process can answer requests: it has a snapshot that is fresh enough, and room for spans."""
+        """The process can answer requests: it has a snapshot that is fresh enough, and room for spans.
+
+        It looks at the snapshot first, so who has just published one knows from the answer that it serves.
+        """
+        self._watcher.refresh()
         snapshot = self._watcher.current().snapshot
         self._recorder.check()
         await send_json(send, 200, orjson.dumps({"status": "ready", "version": snapshot.version}))
 
+    async def _metrics_text(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
+        """Prometheus's text, of the project whose key asks."""
+        key = authenticate(self._watcher.current().snapshot, headers)
+        await send_body(send, 200, metrics.CONTENT_TYPE, self._metrics.text(key.project_id))
+
+    async def _purge(self) -> None:
+        while True:
+            await asyncio.to_thread(self._conversations.purge)
+            await asyncio.sleep(_PURGE_SECONDS)
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         settings = self._settings
-        self._recorder = Recorder(settings.folder.journal / "gateway")
+        self._recorder = Recorder(settings.folder.journal / "gateway", self._metrics)
+        self._counters = open_counters(settings)
         upstream = Upstream(settings.provider_connect_timeout)
         steps = Steps(upstream.session)
-        cache = AnswerCache(open_cache("", settings.cache_memory_mb * 1_000_000), steps)
+        times = Times.of(settings)
+        self._conversations = Conversations(self._watcher, upstream, ResponseStore(settings.folder.responses), times)
         self._path = RequestPath(
+            settings,
             watcher=self._watcher,
+            limiter=Limiter(self._counters),
             guardrails=Guardrails(steps),
-            cache=cache,
+            cache=AnswerCache(open_cache(settings), steps),
             calls=Calls(self._watcher, upstream),
             recorder=self._recorder,
-            limits=Limits.of(settings),
-            max_body=settings.max_body_mb * 1_000_000,
+            conversations=self._conversations,
         )
+        self._counting = Counting(self._watcher, upstream, times, settings.max_body_mb * 1_000_000)
         self._watcher.refresh()
         watching = asyncio.create_task(self._watcher.run())
+        purging = asyncio.create_task(self._purge())
         await send({"type": "lifespan.startup.complete"})
+        self._ready()
         await receive()
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
-        await cache.close()
+        for task in (watching, purging):
+            task.cancel()
+        await asyncio.gather(watching, purging, return_exceptions=True)
+        await self._path.close()
+        await self._counters.close()
         await upstream.close()
         self._recorder.close()
         await send({"type": "lifespan.shutdown.complete"})

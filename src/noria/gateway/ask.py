@@ -6,18 +6,22 @@ know: every other field passes through unread, so new fields of a provider work 
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from noria.core.errors import BadInput, TimedOut, TooLarge
+from noria.core.errors import BadInput, TooLarge
 from noria.core.records import Message
 from noria.gateway import payload
 from noria.gateway.dialects.base import CallerDialect, Json
-from noria.gateway.failures import ClientLeft
+from noria.gateway.failures import BodyLate, ClientLeft
+from noria.gateway.fields import check_types
 from noria.gateway.guard import Receive
 
 _BODY_SECONDS = 60.0
 _HEADER_CHARS = 256
+_PASSED = ("anthropic-beta", "anthropic-version", "openai-beta")
+_LENGTH_DIGITS = 20
 
 Headers = dict[bytes, bytes]
 
@@ -30,8 +34,10 @@ class Ask:
     model: str
     body: Json
     """The caller's body without `model`, `stream`, `stream_options` and `noria`."""
+    whole: Json
+    """The body with the whole conversation, where it continues one that is kept here; else the body."""
     chat: Json
-    """The same as a chat body: `messages` and parameters. `messages` is empty for what is no conversation."""
+    """The whole as a chat body: `messages` and parameters. `messages` is empty for what is no conversation."""
     stream: bool
     include_usage: bool
     """Whether the caller wants the usage at the end of a stream."""
@@ -41,12 +47,23 @@ class Ask:
     user: str = ""
     tags: list[str] = field(default_factory=list)
     row: str = ""
+    passed: dict[str, str] = field(default_factory=dict)
+    """Headers for a provider that speaks the caller's dialect: versions and betas of its API."""
     size: int = 0
     """Bytes of the body."""
-    spoken: str = ""
-    """Name of the dialect that `body` is in; "" when a guardrail changed `chat`, so that `body` is no longer what is asked."""
+    caller: str = ""
+    """Name of the dialect that `body` is in; `dialect` may tell answers in a way of its own."""
+    retold: bool = False
+    """A guardrail gave other messages, so that `chat` is what is asked, and `body` no longer."""
+    original: "Ask | None" = None
+    """As the caller said it, where guardrails changed it."""
     cache_control: str = ""
     """The header of this name."""
+
+    @property
+    def told(self) -> Json:
+        """The caller's body with its model, for those who answer in its dialect."""
+        return {**(self.original or self).body, "model": self.model}
 
     @property
     def messages(self) -> list[Message]:
@@ -55,27 +72,22 @@ class Ask:
 
 
 async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises TooLarge, TimedOut when it does not arrive, ClientLeft."""
+    """The whole body. Raises TooLarge, BodyLate, ClientLeft."""
     declared = headers.get(b"content-length", b"0")
-    if declared.isdigit() and int(declared) > limit:
+    if declared.isdigit() and (len(declared) > _LENGTH_DIGITS or int(declared) > limit):
         raise _too_large(limit)
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise BadInput("Compressed request bodies are not accepted.", hint="Send the body as plain JSON.")
-    message = await _next(receive)
-    if not message.get("more_body"):
-        body: bytes = message.get("body", b"")
-        if len(body) > limit:
-            raise _too_large(limit)
-        return body
     try:
         async with asyncio.timeout(_BODY_SECONDS):
-            return await _rest_of_body(message.get("body", b""), receive, limit)
+            return await _whole_body(receive, limit)
     except TimeoutError as error:
-        raise TimedOut(f"The request's body did not arrive within {_BODY_SECONDS:.0f} seconds.") from error
+        raise BodyLate(f"The request's body did not arrive within {_BODY_SECONDS:g} seconds.") from error
 
 
-async def _rest_of_body(first: bytes, receive: Receive, limit: int) -> bytes:
-    parts, size, more = [first], len(first), True
+async def _whole_body(receive: Receive, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size, more = 0, True
     while more:
         message = await _next(receive)
         parts.append(message.get("body", b""))
@@ -83,7 +95,7 @@ async def _rest_of_body(first: bytes, receive: Receive, limit: int) -> bytes:
         size += len(parts[-1])
         if size > limit:
             raise _too_large(limit)
-    return b"".join(parts)
+    return b"".join(parts) if len(parts) > 1 else parts[0]
 
 
 async def _next(receive: Receive) -> dict[str, Any]:
@@ -100,12 +112,13 @@ def _too_large(limit: int) -> TooLarge:
     )
 
 
-def parse(raw: bytes, dialect: CallerDialect, headers: Headers) -> Ask:
-    """The request in `raw`. Raises BadInput that says which field is wrong."""
+def parse(raw: bytes, dialect: CallerDialect, headers: Headers, continued: Callable[[Json], Json] | None = None) -> Ask:
+    """The request in `raw`; `continued` puts the conversation so far before it. Raises BadInput that names the field."""
     body = _object(raw)
     own = body.pop("noria", None) or {}
     if not isinstance(own, dict):
         raise BadInput('"noria" must be an object.')
+    check_types(body)
     dialect.check(body)
     model = body.pop("model", None)
     if not isinstance(model, str) or not model:
@@ -118,11 +131,13 @@ def parse(raw: bytes, dialect: CallerDialect, headers: Headers) -> Ask:
         options = body.pop("stream_options", None) or {}
     metadata = body.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
-    chat = dialect.to_chat(body)
+    whole = continued(body) if continued is not None else body
+    chat = dialect.to_chat(whole)
     return Ask(
         dialect=dialect,
         model=model,
         body=body,
+        whole=whole,
         chat=chat,
         stream=bool(stream),
         include_usage=not dialect.usage_on_request or bool(options.get("include_usage")),
@@ -132,8 +147,9 @@ def parse(raw: bytes, dialect: CallerDialect, headers: Headers) -> Ask:
         user=_first_text(header(headers, b"x-noria-user"), own.get("user"), chat.get("user")),
         tags=_tags(header(headers, b"x-noria-tags"), own.get("tags")),
         row=header(headers, b"x-noria-row"),
+        passed={name: text for name in _PASSED if (text := header(headers, name.encode()))},
         size=len(raw),
-        spoken=dialect.name,
+        caller=dialect.name,
         cache_control=header(headers, b"cache-control"),
     )
 

@@ -78,7 +78,7 @@ class AnswerCache:
         wants = Directives.of(ask.cache_control)
         if not wants.keep or not _is_for_caches(call, ask):
             return None
-        call.cache, call.cache_key = "miss", _key(call, ask, ask.body if ask.spoken else ask.chat)
+        call.cache, call.cache_key = "miss", _key(call, ask, ask.chat if ask.retold else ask.body)
         if not wants.look:
             return None
         kept = await self._entry(call.cache_key, wants) or await self._similar(call, ask, wants)
@@ -89,7 +89,8 @@ class AnswerCache:
         route, ask = call.route, call.ask
         if not call.cache_key or call.cache != "miss" or route is None or ask is None:
             return
-        if call.release is not route.release or not is_complete(chat):
+        is_whole = bool(chat.get("data")) if ask.caller == "embeddings" else is_complete(chat)
+        if call.release is not route.release or not is_whole:
             return
         policy = route.endpoint.policy.cache
         try:
@@ -152,10 +153,11 @@ class AnswerCache:
 
 
 def _is_for_caches(call: Call, ask: Ask) -> bool:
-    """Evaluations measure the release; and log probabilities of texts have no place in a chat answer."""
-    if call.route is None or call.route.arm == "candidate":
+    """Not for evaluations, which measure the release, nor for what an answer cannot be given to twice: a conversation that is
+    kept under an id, and log probabilities of texts, which have no place in a chat answer."""
+    if call.route is None or call.route.arm == "candidate" or ask.body.get("previous_response_id") is not None:
         return False
-    return call.dialect.name != "text" or ask.body.get("logprobs") is None
+    return ask.caller != "text" or ask.body.get("logprobs") is None
 
 
 def is_complete(chat: Json) -> bool:
@@ -176,7 +178,7 @@ def _hit(call: Call, kept: Json) -> Whole:
     call.attributes["saved_input_tokens"] = usage.input
     call.attributes["saved_output_tokens"] = usage.output
     call.attributes["cache_age_seconds"] = round(max(time.time() - float(kept["at"]), 0.0), 1)
-    return Whole(orjson.dumps(chat), chat, CHAT)
+    return Whole(orjson.dumps(chat), chat, chat, CHAT)
 
 
 def _key(call: Call, ask: Ask, body: Any, more: Any = None) -> str:
@@ -186,7 +188,7 @@ def _key(call: Call, ask: Ask, body: Any, more: Any = None) -> str:
         raise RuntimeError("a cache is asked after the route was chosen")
     asked = {name: value for name, value in body.items() if name not in _NO_MATTER}
     where = [route.endpoint.project_id, route.endpoint.id, route.release.number, route.endpoint.policy.version]
-    facts = [*where, call.dialect.name, ask.spoken, asked, ask.variables, more]
+    facts = [*where, ask.caller, ask.retold, asked, ask.variables, more]
     digest = blake2b(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS), digest_size=24).hexdigest()
     return f"{route.endpoint.project_id}/{digest}"
 

@@ -19,7 +19,7 @@ from noria.core.folder import Folder
 from noria.core.settings import Settings
 from noria.gateway.failures import NotReady
 from noria.governance.sealing import Sealer, Unsealable
-from noria.registry.snapshot import ProviderEntry, ReleaseEntry, Snapshot, decode
+from noria.registry.snapshot import ProviderEntry, ProviderKeyEntry, ReleaseEntry, Snapshot, decode
 
 _log = logging.getLogger("noria.gateway")
 _POLL_SECONDS = 0.1
@@ -77,24 +77,28 @@ class Watcher:
             )
         return catalog
 
-    def provider_key(self, provider: ProviderEntry) -> str:
-        """The provider's key in the clear, or "". It lives in this process's memory only."""
-        if not provider.sealed_key:
-            return ""
-        key = self._keys.get(provider.sealed_key)
-        if key is None:
-            key = self._keys[provider.sealed_key] = self._unseal(provider)
-        return key
+    def provider_key(self, provider: ProviderEntry, key: ProviderKeyEntry | None = None) -> str:
+        """One of the provider's keys in the clear; without `key` its first, "" when it has none.
 
-    def _unseal(self, provider: ProviderEntry) -> str:
+        It lives in this process's memory only. Raises Unavailable when it cannot be opened.
+        """
+        key = key or (provider.keys[0] if provider.keys else None)
+        if key is None:
+            return ""
+        text = self._keys.get(key.sealed)
+        if text is None:
+            text = self._keys[key.sealed] = self._unseal(provider, key)
+        return text
+
+    def _unseal(self, provider: ProviderEntry, key: ProviderKeyEntry) -> str:
         try:
             if self._sealer is None:
                 if not self._folder.secret.exists():
                     raise Unsealable("The data folder has no secret.key.")
                 self._sealer = Sealer(self._folder.secret)
-            return self._sealer.unseal(provider.sealed_key, purpose=f"provider:{provider.id}")
+            return self._sealer.unseal(key.sealed, purpose=f"provider:{provider.id}")
         except (Unsealable, OSError) as error:
-            _log.error("key of provider %s cannot be opened: %s", provider.name, error)
+            _log.error("key %s of provider %s cannot be opened: %s", key.id, provider.name, error)
             raise Unavailable(
                 f"The key of provider {provider.name!r} cannot be opened.",
                 hint="Enter the key again, or restore the data folder's secret.key.",
@@ -121,7 +125,7 @@ class Watcher:
             self._catalog = Catalog(self._catalog.snapshot, self._engines_in(data))
 
     def _forget_keys(self, snapshot: Snapshot) -> None:
-        in_use = {provider.sealed_key for provider in snapshot.providers.values()}
+        in_use = {key.sealed for provider in snapshot.providers.values() for key in provider.keys}
         self._keys = {sealed: key for sealed, key in self._keys.items() if sealed in in_use}
 
     def _read_engines(self) -> dict[str, dict[str, Any]]:

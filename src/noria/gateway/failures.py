@@ -5,14 +5,21 @@ ProviderFailed (core)
 Unavailable (core)
 └── NotReady          a part is starting or full: try again after `retry_after` seconds
     └── GuardrailFailed  a guardrail without which nothing passes could not be applied
+Limited (core)
+└── OverLimit         a limit or a budget is used up
 BadInput (core)
+├── BodyLate          the request's body did not arrive in time (408)
 └── GuardrailRefused  a guardrail of the endpoint does not let a request or its answer pass
 ClientLeft            nobody waits for the answer any more; never sent, only recorded (499)
 """
 
-from noria.core.errors import BadInput, NoriaError, ProviderFailed, Unavailable
+from typing import Literal
 
-_PASSED_ON = frozenset({400, 404, 409, 413, 415, 422, 429, 503, 504})
+from noria.core.errors import BadInput, Limited, NoriaError, ProviderFailed, Unavailable
+
+Unit = Literal["requests", "tokens", "concurrent", "day", "month"]
+
+_PASSED_ON = frozenset({400, 404, 409, 413, 415, 422, 429, 503, 504, 529})
 _MAX_RETRY_AFTER = 300.0
 
 
@@ -55,6 +62,23 @@ class GuardrailFailed(NotReady):
     code = "guardrail_failed"
 
 
+class OverLimit(Limited):
+    """A limit is used up. `retry_after` is in seconds; `unit` says which."""
+
+    def __init__(self, message: str, *, unit: Unit, retry_after: float, hint: str = "") -> None:
+        budget = unit in {"day", "month"}
+        super().__init__(message, hint=hint, code="insufficient_quota" if budget else "rate_limit_exceeded")
+        self.unit = unit
+        self.retry_after = retry_after
+
+
+class BodyLate(BadInput):
+    """The body of a request stalled or came too slowly."""
+
+    status = 408
+    code = "request_timeout"
+
+
 class GuardrailRefused(BadInput):
     """Sending it again changes nothing, so no client should: 400."""
 
@@ -70,4 +94,4 @@ class ClientLeft(NoriaError):
 
 def retry_after(error: NoriaError) -> float | None:
     """Seconds after which trying again makes sense, where that is known."""
-    return error.retry_after if isinstance(error, ProviderRefused | NotReady) else None
+    return error.retry_after if isinstance(error, ProviderRefused | NotReady | OverLimit) else None

@@ -13,12 +13,13 @@ from typing import Any
 from noria.core.errors import NoriaError, TimedOut
 from noria.core.settings import Settings
 from noria.gateway.failures import ClientLeft
+from noria.registry.policy import Timeouts
 
 Receive = Callable[[], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Times:
     """Seconds."""
 
     connect: float
@@ -27,12 +28,21 @@ class Limits:
     total: float
 
     @classmethod
-    def of(cls, settings: Settings) -> "Limits":
+    def of(cls, settings: Settings) -> "Times":
         return cls(
             settings.provider_connect_timeout,
             settings.provider_first_byte_timeout,
             settings.provider_idle_timeout,
             settings.provider_total_timeout,
+        )
+
+    def under(self, policy: Timeouts) -> "Times":
+        """These, where the endpoint's policy says nothing else."""
+        return Times(
+            policy.connect or self.connect,
+            policy.first_byte or self.first_byte,
+            policy.idle or self.idle,
+            policy.total or self.total,
         )
 
 
@@ -53,7 +63,7 @@ class Guard:
         "limits",
     )
 
-    def __init__(self, receive: Receive, limits: Limits) -> None:
+    def __init__(self, receive: Receive, limits: Times) -> None:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a guard is made inside the task that it guards")
@@ -74,6 +84,17 @@ class Guard:
         """Call once the request's body has been read."""
         self._watcher = self._loop.create_task(self._watch())
 
+    @property
+    def over(self) -> bool:
+        """Whether the whole request has had its time."""
+        return self._loop.time() >= self._end
+
+    def use(self, limits: Times) -> None:
+        """Other limits, from the request's beginning on."""
+        self._end += limits.total - self.limits.total
+        self.limits = limits
+        self.wait_at_most(limits.total)
+
     def wait_at_most(self, seconds: float) -> None:
         """The provider must give its next bytes within this time, and the whole request stays within the total."""
         deadline = min(self._loop.time() + seconds, self._end)
@@ -88,7 +109,11 @@ class Guard:
 
     def cause(self, error: BaseException) -> BaseException:
         """What a cancellation stands for: ClientLeft, TimedOut, or itself when it came from elsewhere (a shutdown)."""
-        if not self._reason or not isinstance(error, asyncio.CancelledError):
+        if (
+            not self._reason
+            or not isinstance(error, asyncio.CancelledError)
+            or asyncio.current_task() is not self._task
+        ):
             return error
         reason, self._reason = self._reason, ""
         self._task.uncancel()

@@ -8,6 +8,7 @@ directions keep what they do not know: `assembled(chunks_of(answer))` is the ans
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, Self
 
+from noria.core.errors import NoriaError
 from noria.gateway.ask import Ask
 from noria.gateway.dialects.base import Json
 from noria.gateway.guard import Guard
@@ -27,8 +28,9 @@ class Replay:
     truncated = False
 
     def __init__(self, chat: Json, ask: Ask) -> None:
+        self._chat = chat
         self._output = whole(chat)
-        self._writer = ask.dialect.writer(ask.body, include_usage=ask.include_usage)
+        self.writer = ask.dialect.writer(ask.told, include_usage=ask.include_usage)
         self._chunks = chunks_of(chat)
         self.done = False
         self.chunks = 0
@@ -47,21 +49,25 @@ class Replay:
 
     def last(self) -> bytes:
         """What completes the answer; for the caller once the span is safe."""
-        return self._writer.end()
+        return self.writer.end()
+
+    def fail(self, error: NoriaError, request_id: str) -> bytes:
+        """What ends a stream that broke off."""
+        return self.writer.fail(error)
 
     def output(self) -> Output:
         return self._output
 
     def told(self) -> list[Json]:
-        """Nothing: a replay is not kept again."""
-        return []
+        """All chat chunks of the answer."""
+        return list(chunks_of(self._chat))
 
     def _next(self) -> bytes:
         told: list[bytes] = []
         size = 0
         for chunk in self._chunks:
             self.chunks += 1
-            told.append(self._writer.write(chunk))
+            told.append(self.writer.write(chunk))
             size += len(told[-1])
             if size >= _PIECE:
                 return b"".join(told)
@@ -166,6 +172,8 @@ def _add_choice(known: Json, choice: Json) -> None:
             _add_calls(message.setdefault("tool_calls", {}), value)
         elif name in _STREAMED and isinstance(value, str) and isinstance(message.get(name), str):
             message[name] += value
+        elif isinstance(value, list) and isinstance(message.get(name), list):
+            message[name] = [*message[name], *value]
         elif value is not None or name not in message:
             message[name] = value
     for name, value in choice.items():

@@ -13,7 +13,6 @@ from noria.gateway.failures import retry_after
 from noria.gateway.spans import Call
 
 Send = Callable[[Any], Awaitable[None]]
-_JSON = (b"content-type", b"application/json")
 
 
 class Reply:
@@ -45,14 +44,18 @@ class Reply:
     async def fail(self, error: NoriaError) -> None:
         """The error, in the shape that fits how far the answer has come."""
         if self._streaming:
-            await self.end_stream(self._call.dialect.error_event(error))
+            call = self._call
+            said = (
+                call.relay.fail(error, call.trace_id) if call.relay else call.dialect.error_event(error, call.trace_id)
+            )
+            await self.end_stream(said)
         else:
-            await send_error(self._send, error, self._call.dialect, self._headers())
+            await send_error(self._send, error, self._call.dialect, self._call.trace_id, self._headers())
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
         call = self._call
         trace = call.trace_id.encode()
-        headers = [(b"x-noria-trace-id", trace), (call.dialect.request_id_header, trace)]
+        headers = [(b"x-noria-trace-id", trace), (call.dialect.request_id_header, trace), *call.headers]
         if call.route and call.release:
             name = f"{call.route.endpoint.name}@{call.release.number}"
             headers.append((b"x-noria-release", name.encode("ascii", "replace")))
@@ -62,7 +65,11 @@ class Reply:
 
 
 async def send_error(
-    send: Send, error: NoriaError, dialect: CallerDialect, extra: list[tuple[bytes, bytes]] | None = None
+    send: Send,
+    error: NoriaError,
+    dialect: CallerDialect,
+    request_id: str = "",
+    extra: list[tuple[bytes, bytes]] | None = None,
 ) -> None:
     """An error as JSON, with retry-after where trying again makes sense."""
     headers = list(extra or [])
@@ -71,10 +78,16 @@ async def send_error(
         headers.append((b"retry-after-ms", str(max(1, round(wait * 1000))).encode()))
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    await send_json(send, error.status, dialect.error(error), headers)
+    await send_json(send, error.status, dialect.error(error, request_id), headers)
 
 
 async def send_json(send: Send, status: int, body: bytes, extra: list[tuple[bytes, bytes]] | None = None) -> None:
-    headers = [_JSON, (b"content-length", str(len(body)).encode()), *(extra or [])]
+    await send_body(send, status, b"application/json", body, extra)
+
+
+async def send_body(
+    send: Send, status: int, kind: bytes, body: bytes, extra: list[tuple[bytes, bytes]] | None = None
+) -> None:
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *(extra or [])]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

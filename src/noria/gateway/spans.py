@@ -19,6 +19,7 @@ from noria.gateway.access import Route
 from noria.gateway.ask import Ask
 from noria.gateway.dialects.base import CallerDialect
 from noria.gateway.failures import NotReady
+from noria.gateway.metrics import Metrics
 from noria.gateway.plan import Plan
 from noria.gateway.sse import Telling
 from noria.gateway.usage import Output, Usage
@@ -30,6 +31,7 @@ _ROOM = 16 * 1024 * 1024
 _LARGE = 1_000_000
 _CUT = 20_000
 _LEFT_OUT = frozenset({"messages", "user", "metadata"})
+_NOT_LIVE = frozenset({"candidate", "shadow"})
 _NUMBERS = frozenset({int, float, bool})
 _FIELDS = tuple(f.name for f in fields(Span))
 
@@ -57,7 +59,12 @@ class Call:
     cache_key: str = ""
     """Under which the answer may be kept; "" when it may not."""
     attributes: dict[str, Any] = field(default_factory=dict)
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """More headers for the answer."""
     recorded: bool = False
+    tokens: int = 0
+    """Used, input and output; known when the span is written, as is its cost."""
+    cost_micros: int = 0
 
     @property
     def sticky(self) -> str:
@@ -69,8 +76,9 @@ class Call:
 class Recorder:
     """Writes spans to the journal of this process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, metrics: Metrics) -> None:
         self._folder = folder
+        self._metrics = metrics
         self._journal = JournalWriter(folder)
         self._failed_at = 0.0
 
@@ -84,7 +92,9 @@ class Recorder:
 
     def write(self, call: Call, output: Output | None, error: NoriaError | None = None) -> None:
         """Journal the call's one span. Raises NotReady when it could not be written; then nothing of it is in the journal."""
-        record = _record(_span(call, output, error))
+        span = _span(call, output, error)
+        call.tokens, call.cost_micros = span.input_tokens + span.output_tokens, span.cost_micros
+        record = _record(span)
         try:
             self._journal.append([record])
         except (Unavailable, TooLarge, OSError) as failure:
@@ -94,6 +104,7 @@ class Recorder:
             raise _full() from failure
         self._failed_at = 0.0
         call.recorded = True
+        self._metrics.count(span)
 
     def _has_room(self) -> bool:
         try:
@@ -153,7 +164,7 @@ def _span(call: Call, output: Output | None, error: NoriaError | None) -> Span:
         parent_id=call.parent_id,
         project_id=call.key.project_id,
         name=call.dialect.span_name,
-        kind="llm",
+        kind="embedding" if call.dialect.name == "embeddings" else "llm",
         start_ns=call.start_ns,
         end_ns=now_ns(),
         status="error" if error else "ok",
@@ -186,7 +197,7 @@ def _span(call: Call, output: Output | None, error: NoriaError | None) -> Span:
         cache_hit=call.cache == "hit",
         streamed=ask.stream if ask else False,
         key_id=call.key.id,
-        live=call.key.live and not (route and route.arm == "candidate"),
+        live=call.key.live and not (route and route.arm in _NOT_LIVE),
         attributes=attributes,
     )
 

@@ -13,10 +13,12 @@ from typing import Any, Protocol
 
 import orjson
 
-from noria.core.errors import ProviderFailed
+from noria.core.errors import NoriaError, ProviderFailed
 from noria.gateway import payload, usage
-from noria.gateway.dialects.base import Json, ProviderDialect, Writer
+from noria.gateway.dialects.base import CallerDialect, Json, ProviderDialect, Writer
 from noria.gateway.dialects.chat import is_usage
+from noria.gateway.dialects.openai import encoded
+from noria.gateway.providers.base import Events
 from noria.gateway.usage import Output
 
 _END = re.compile(rb"\r?\n\r?\n")
@@ -24,18 +26,6 @@ _MAX_EVENT = 1_000_000
 MAX_KEPT = 1_000_000
 Event = tuple[str, bytes]
 """Name ("" when it has none) and data of one event."""
-
-
-class Cutter(Protocol):
-    """Cuts a provider's bytes into events."""
-
-    def feed(self, piece: bytes) -> list[Event]:
-        """The events that are complete now. Raises ProviderFailed for bytes that are none."""
-        ...
-
-    def end(self) -> list[Event]:
-        """The provider closed its stream: the last event, when it had no end."""
-        ...
 
 
 class Telling(Protocol):
@@ -51,6 +41,10 @@ class Telling(Protocol):
 
     def last(self) -> bytes:
         """What completes the answer; for the caller once the span is safe."""
+        ...
+
+    def fail(self, error: NoriaError, request_id: str) -> bytes:
+        """What ends a stream that broke off."""
         ...
 
     def output(self) -> Output:
@@ -82,37 +76,27 @@ class Relay(Telling, Protocol):
         ...
 
 
-class SseCutter:
-    """Server-sent events."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, piece: bytes) -> list[Event]:
-        if self._rest:
-            piece = self._rest + piece
-        end = len(piece) if piece.endswith(b"\n\n") else _boundary(piece)
-        ready, self._rest = piece[:end], piece[end:]
-        if len(self._rest) > _MAX_EVENT:
-            raise ProviderFailed("The provider sent an event without an end.")
-        return [told for raw in _END.split(ready) if raw and (told := event_in(raw)) is not None]
-
-    def end(self) -> list[Event]:
-        return self.feed(b"\n\n") if self._rest.strip() else []
-
-
 class PassOn:
     """A stream whose caller speaks what the provider speaks."""
 
-    def __init__(self, dialect: ProviderDialect, closing: bytes, *, include_usage: bool) -> None:
-        """`closing` ends a stream whose provider did not say so itself."""
+    def __init__(
+        self,
+        dialect: ProviderDialect,
+        caller: CallerDialect,
+        *,
+        include_usage: bool,
+        rewrite: Callable[[Json], Json] | None = None,
+    ) -> None:
+        """`rewrite` may change the events that are looked at; it returns what it leaves as it is."""
         self.done = False
         self.failure: ProviderFailed | None = None
         self._dialect = dialect
         self._reader = dialect.reader()
         self._hides_usage = not include_usage
         self._rest = b""
-        self._last = closing
+        self._last = caller.closing
+        self._caller = caller
+        self._rewrite = rewrite
         self._kept = _Kept()
 
     @property
@@ -143,6 +127,9 @@ class PassOn:
     def last(self) -> bytes:
         return self._last
 
+    def fail(self, error: NoriaError, request_id: str) -> bytes:
+        return self._caller.error_event(error, request_id)
+
     def output(self) -> Output:
         return usage.streamed(self.told())
 
@@ -170,7 +157,10 @@ class PassOn:
         if event[1] == b"[DONE]":
             self.done = True
             return b""
-        chunks = self._reader.read(event[0], parsed(event[1]))
+        data = parsed(event[1])
+        chunks = self._reader.read(event[0], data)
+        if self._rewrite is not None and (changed := self._rewrite(data)) is not data:
+            raw = (b"event: " + event[0].encode() + b"\n" if event[0] else b"") + b"data: " + encoded(changed)
         self._kept.add(raw + b"\n\n")
         if self._reader.done:
             self.done = True
@@ -188,24 +178,27 @@ class PassOn:
 class Translate:
     """A stream whose caller speaks otherwise than the provider."""
 
-    def __init__(self, cutter: Cutter, dialect: ProviderDialect, writer: Writer) -> None:
+    def __init__(self, events: Events, dialect: ProviderDialect, writer: Writer) -> None:
         self.done = False
         self.failure: ProviderFailed | None = None
         self.truncated = False
-        self._cutter = cutter
+        self._events = events
         self._reader = dialect.reader()
-        self._writer = writer
+        self.writer = writer
         self._chunks: list[Json] = []
         self._size = 0
 
     def feed(self, piece: bytes) -> bytes:
-        return self._told(self._cutter.feed(piece))
+        return self._told(self._events.feed(piece))
 
     def end(self) -> bytes:
-        return self._told(self._cutter.end())
+        return self._told(self._events.end())
 
     def last(self) -> bytes:
-        return self._writer.end()
+        return self.writer.end()
+
+    def fail(self, error: NoriaError, request_id: str) -> bytes:
+        return self.writer.fail(error)
 
     def output(self) -> Output:
         return usage.streamed(self._chunks)
@@ -232,7 +225,7 @@ class Translate:
                 break
             for chunk in chunks:
                 self._keep(chunk, len(data))
-                told.append(self._writer.write(chunk))
+                told.append(self.writer.write(chunk))
             if self._reader.done:
                 self.done = True
                 break

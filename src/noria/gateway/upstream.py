@@ -11,7 +11,8 @@ import io
 import logging
 import ssl
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Protocol
 
 import aiohttp
 
@@ -19,10 +20,11 @@ from noria.core.errors import NoriaError, ProviderFailed
 from noria.gateway import payload
 from noria.gateway.ask import Ask
 from noria.gateway.dialects.base import Json, ProviderDialect
+from noria.gateway.dialects.responses.ids import rewrapped
 from noria.gateway.failures import ProviderRefused
 from noria.gateway.guard import Guard
 from noria.gateway.plan import Plan
-from noria.gateway.sse import PassOn, Relay, SseCutter, Telling, Translate
+from noria.gateway.sse import PassOn, Relay, Telling, Translate
 
 _log = logging.getLogger("noria.gateway")
 _MAX_ANSWER = 64 * 1024 * 1024
@@ -34,9 +36,10 @@ _GONE = (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError)
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """An answer in one piece: the provider's bytes, and what they say as a chat answer."""
+    """An answer in one piece: the provider's bytes, what stands in them, and the same as a chat answer."""
 
     raw: bytes
+    answer: Json
     chat: Json
     dialect: ProviderDialect
 
@@ -102,9 +105,10 @@ class Upstream:
     """The connections to all providers."""
 
     def __init__(self, connect_timeout: float) -> None:
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15, ttl_dns_cache=60),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
+            timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             raise_for_status=False,
@@ -141,16 +145,45 @@ class Upstream:
         finally:
             guard.rest()
 
-    async def _post(self, plan: Plan) -> aiohttp.ClientResponse:
+    async def json(self, plan: Plan, guard: Guard, method: str = "POST") -> Json:
+        """A JSON object of the provider that is no answer of a model. Raises as `call` does."""
+        guard.wait_at_most(guard.limits.first_byte)
+        response: aiohttp.ClientResponse | None = None
+        try:
+            response = await self._post(plan, method)
+            if response.status != 200:
+                raise await _refusal(response, plan)
+            answer = payload.tolerant(await _bytes(response, _MAX_ANSWER))
+        except asyncio.CancelledError as error:
+            _cut(response)
+            raise guard.cause(error) from None
+        except NoriaError:
+            _cut(response)
+            raise
+        except Exception as error:
+            _cut(response)
+            raise _failure(error, plan) from error
+        finally:
+            guard.rest()
+        if not isinstance(answer, dict):
+            raise _garbage(response, plan)
+        return answer
+
+    async def _post(self, plan: Plan, method: str = "POST") -> aiohttp.ClientResponse:
         """Sent again once when a kept connection turned out to be closed: the provider then has not seen it."""
         try:
-            return await self._send(plan)
+            return await self._send(plan, method)
         except _GONE:
-            return await self._send(plan)
+            return await self._send(plan, method)
 
-    async def _send(self, plan: Plan) -> aiohttp.ClientResponse:
+    async def _send(self, plan: Plan, method: str) -> aiohttp.ClientResponse:
         body = plan.body if len(plan.body) < _LARGE_BODY else io.BytesIO(plan.body)
-        return await self._session.post(plan.url, data=body, headers=plan.headers, allow_redirects=False)
+        timeout = self._timeout
+        if plan.connect_seconds:
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=plan.connect_seconds)
+        return await self._session.request(
+            method, plan.url, data=body, headers=plan.headers, allow_redirects=False, timeout=timeout
+        )
 
 
 def _cut(response: aiohttp.ClientResponse | None) -> None:
@@ -167,13 +200,13 @@ async def _read(response: aiohttp.ClientResponse, plan: Plan) -> Whole:
     if not isinstance(answer, dict):
         raise _garbage(response, plan)
     try:
-        return Whole(raw, plan.dialect.to_answer(answer), plan.dialect)
+        return Whole(raw, answer, plan.dialect.to_answer(answer), plan.dialect)
     except ProviderFailed as error:
         raise _garbage(response, plan) from error
 
 
 async def _begin(response: aiohttp.ClientResponse, plan: Plan, ask: Ask) -> Stream:
-    if "event-stream" not in response.headers.get("Content-Type", ""):
+    if "stream" not in response.headers.get("Content-Type", ""):
         raise _garbage(response, plan)
     relay = _relay(plan, ask)
     while piece := await response.content.readany():
@@ -189,9 +222,10 @@ async def _begin(response: aiohttp.ClientResponse, plan: Plan, ask: Ask) -> Stre
 
 def _relay(plan: Plan, ask: Ask) -> Relay:
     if plan.dialect.name == ask.dialect.name:
-        return PassOn(plan.dialect, ask.dialect.closing, include_usage=ask.include_usage)
-    writer = ask.dialect.writer(ask.body, include_usage=ask.include_usage)
-    return Translate(SseCutter(), plan.dialect, writer)
+        rewrite = partial(rewrapped, release=plan.release) if plan.dialect.name == "responses" else None
+        return PassOn(plan.dialect, ask.dialect, include_usage=ask.include_usage, rewrite=rewrite)
+    writer = ask.dialect.writer(ask.told, include_usage=ask.include_usage)
+    return Translate(plan.adapter.events(plan.to), plan.dialect, writer)
 
 
 async def _bytes(response: aiohttp.ClientResponse, limit: int) -> bytes:
@@ -207,9 +241,8 @@ async def _bytes(response: aiohttp.ClientResponse, limit: int) -> bytes:
 
 
 async def _refusal(response: aiohttp.ClientResponse, plan: Plan) -> NoriaError:
-    """The provider's error, with its message and code where it speaks OpenAI's shape and they may be shown."""
+    """The provider's error, with its message and code where its adapter finds them and they may be shown."""
     status = response.status
-    wait = _seconds(response.headers.get("Retry-After"))
     if status in {401, 403}:
         return ProviderRefused(
             status,
@@ -218,40 +251,18 @@ async def _refusal(response: aiohttp.ClientResponse, plan: Plan) -> NoriaError:
         )
     if 300 <= status < 400:
         return ProviderFailed(f"The provider {plan.provider!r} redirects elsewhere, which is not followed.")
-    detail = _error_object(await response.content.read(_MAX_ERROR))
-    message = str(detail.get("message") or f"The provider {plan.provider!r} answered with status {status}.")[:2000]
+    told = plan.adapter.refusal(status, response.headers, await response.content.read(_MAX_ERROR))
+    message = told.message or f"The provider {plan.provider!r} answered with status {status}."
     if plan.key:
         message = message.replace(plan.key, "…")
     return ProviderRefused(
         status,
         message,
-        kind=_short(detail.get("type")),
-        param=_short(detail.get("param")),
-        code=_short(detail.get("code")) or "provider_error",
-        retry_after=wait,
+        kind=told.kind,
+        param=told.param,
+        code=told.code or "provider_error",
+        retry_after=told.retry_after,
     )
-
-
-def _error_object(body: bytes) -> dict[str, Any]:
-    try:
-        answer = payload.tolerant(body)
-    except ValueError:
-        return {}
-    error = answer.get("error") if isinstance(answer, dict) else None
-    if isinstance(error, str):
-        return {"message": error}
-    return error if isinstance(error, dict) else {}
-
-
-def _short(value: Any) -> str | None:
-    return str(value)[:200] if isinstance(value, str | int) and not isinstance(value, bool) else None
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None
 
 
 def _garbage(response: aiohttp.ClientResponse, plan: Plan) -> ProviderFailed:

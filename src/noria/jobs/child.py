@@ -19,8 +19,9 @@ from types import FrameType
 from noria.core import settings as core_settings
 from noria.core.errors import NoriaError
 from noria.core.slices import resolve
-from noria.jobs import lifeline, queue
+from noria.jobs import queue
 from noria.jobs.context import JobCancelled, JobContext
+from noria.stores import lifeline
 from noria.stores.connect import Stores
 
 logger = logging.getLogger("noria.jobs")

@@ -24,7 +24,8 @@ from sqlalchemy.exc import OperationalError
 
 from noria.core.errors import Conflict, Unavailable
 from noria.core.settings import Settings
-from noria.jobs import child, lifeline, queue
+from noria.jobs import child, queue
+from noria.stores import lifeline
 from noria.stores.connect import Stores
 from noria.stores.lock import PidLock
 

@@ -1,4 +1,4 @@
-"""JSON API of what releases are made of: providers, prompts, models."""
+"""JSON API of what releases are made of: prompts and models."""
 
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
@@ -7,37 +7,15 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from noria.registry import service
-from noria.registry.records import Model, ModelVersion, Prompt, PromptVersion, Provider
+from noria.registry.records import Model, ModelVersion, Prompt, PromptVersion
 from noria.web.auth import Caller, allow
 from noria.web.deps import StoresDep
 from noria.web.paging import Cursor, Limit, Page
 
-router = APIRouter(tags=["prompts, models, providers"])
+router = APIRouter(tags=["prompts, models"])
 
 Viewer = Annotated[Caller, allow("view")]
 Editor = Annotated[Caller, allow("edit")]
-Admin = Annotated[Caller, allow("admin")]
-
-_Price = Annotated[int, Field(ge=0, description="Micro-dollars for a million tokens.")]
-
-
-class NewProvider(BaseModel):
-    name: str
-    kind: Literal["openai", "local"]
-    base_url: str = Field(
-        "", max_length=2000, description="Up to and including the version: https://api.openai.com/v1."
-    )
-    api_key: str = Field("", max_length=4096, description="Sealed at once; no answer ever shows it.")
-    input_micros: _Price = 0
-    output_micros: _Price = 0
-
-
-class ProviderChange(BaseModel):
-    base_url: str | None = Field(None, max_length=2000)
-    api_key: str | None = Field(None, max_length=4096, description="Empty: take the key away.")
-    input_micros: _Price | None = None
-    output_micros: _Price | None = None
-    reason: str = Field("", max_length=2000)
 
 
 class NewPrompt(BaseModel):
@@ -56,26 +34,6 @@ class NewPromptVersion(BaseModel):
 
 class LabelTarget(BaseModel):
     version: int
-
-
-@router.get("/providers")
-def list_providers(stores: StoresDep, caller: Viewer) -> dict[str, list[Provider]]:
-    """All providers; of a key, its last four characters."""
-    return {"items": service.list_providers(stores, caller.project_id)}
-
-
-@router.post("/providers", status_code=201)
-def add_provider(body: NewProvider, stores: StoresDep, caller: Admin) -> Provider:
-    """Add a place that runs models."""
-    return service.add_provider(stores, project_id=caller.project_id, actor_id=caller.id, **body.model_dump())
-
-
-@router.patch("/providers/{name}")
-def change_provider(name: str, body: ProviderChange, stores: StoresDep, caller: Admin) -> Provider:
-    """Replace its address, key or prices. Another address ends the approvals of its releases."""
-    return service.update_provider(
-        stores, project_id=caller.project_id, name=name, actor_id=caller.id, **body.model_dump()
-    )
 
 
 @router.get("/prompts")

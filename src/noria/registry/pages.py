@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from noria.core.errors import BadInput, NotFound
 from noria.jobs import service as jobs
-from noria.registry import gates, lineage, pages_contents, publish, service, views
+from noria.registry import gates, lineage, pages_contents, pages_providers, publish, service, views
 from noria.registry.detail import ReleaseDetail
 from noria.registry.readiness import PATIENCE
 from noria.registry.records import Endpoint, Release
@@ -21,6 +21,7 @@ from noria.web.templates import render, see_other, way_back
 
 router = APIRouter()
 router.include_router(pages_contents.router)
+router.include_router(pages_providers.router)
 
 Viewer = Annotated[Caller, allow("view")]
 Editor = Annotated[Caller, allow("edit")]

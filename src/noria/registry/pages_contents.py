@@ -1,4 +1,4 @@
-"""Pages of what releases are made of: prompts and their differences, models, providers, and lineage as a list."""
+"""Pages of what releases are made of: prompts and their differences, models, and lineage as a list."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import Response
 
 from noria.core.errors import BadInput
-from noria.registry import lineage, prompts, publish, service, views
+from noria.registry import lineage, prompts, service, views
 from noria.web.auth import Caller, allow
 from noria.web.deps import StoresDep
 from noria.web.paging import Cursor, Limit
@@ -17,10 +17,7 @@ router = APIRouter()
 
 Viewer = Annotated[Caller, allow("view")]
 Editor = Annotated[Caller, allow("edit")]
-Admin = Annotated[Caller, allow("admin")]
 Name = Annotated[str, Form(max_length=200)]
-Address = Annotated[str, Form(max_length=2000)]
-Secret = Annotated[str, Form(max_length=4096)]
 Text = Annotated[str, Form(max_length=1_000_000)]
 Version = Annotated[str, Query(max_length=40)]
 
@@ -137,49 +134,6 @@ def model_page(request: Request, stores: StoresDep, caller: Viewer, name: str) -
     """A model's versions: files, hashes, and what they were made of."""
     versions = service.model_versions(stores, caller.project_id, name)
     return render(request, caller, "registry/model.html", name=name, versions=versions)
-
-
-@router.get("/providers")
-def providers_page(request: Request, stores: StoresDep, caller: Viewer) -> Response:
-    """Places that run models."""
-    providers = service.list_providers(stores, caller.project_id)
-    return render(request, caller, "registry/providers.html", providers=providers)
-
-
-@router.post("/providers")
-def add_provider(
-    stores: StoresDep, caller: Admin, name: Name, *, base_url: Address = "", api_key: Secret = ""
-) -> Response:
-    """Add a provider that speaks OpenAI's API."""
-    service.add_provider(
-        stores,
-        project_id=caller.project_id,
-        name=name.strip(),
-        kind="openai",
-        base_url=base_url,
-        api_key=api_key,
-        actor_id=caller.id,
-    )
-    publish.publish(stores)
-    return see_other("/providers", "The provider is added. Its key is sealed and is never shown again.")
-
-
-@router.post("/providers/{name}")
-def change_provider(
-    stores: StoresDep, caller: Admin, name: str, *, base_url: Address = "", api_key: Secret = "", reason: Name = ""
-) -> Response:
-    """Another address or key; what is left empty stays."""
-    service.update_provider(
-        stores,
-        project_id=caller.project_id,
-        name=name,
-        base_url=base_url or None,
-        api_key=api_key or None,
-        reason=reason,
-        actor_id=caller.id,
-    )
-    publish.publish(stores)
-    return see_other("/providers", "The provider is changed.")
 
 
 @router.get("/lineage/{kind}/{node_id}")

@@ -1,8 +1,9 @@
 """The snapshot: built from the records, written for gateways and supervisor whenever the changes counter has moved.
 
-Verbs that change a rollout call `publish` right after their transaction, so it is on disk before they answer; the
-`Publisher` thread of the server sees changes that anybody else made within 0.1 s. One file lock keeps processes from
-writing over each other: whoever comes second finds its version there and leaves it.
+Verbs that change a rollout call `publish` right after their transaction, so it is on disk, and the gateway has been told to
+take it over, before they answer: a caller's next request meets the new rollout. The `Publisher` thread of the server sees
+changes that anybody else made within 0.1 s. One file lock keeps processes from writing over each other: whoever comes
+second finds its version there and leaves it.
 
 Which engines should run: those of everything that serves (primary, canary, and the primary that a rollback returns to), and
 those of the `WARM` candidates that somebody made, evaluated or approved last. Everything else sleeps, so that memory is
@@ -10,6 +11,7 @@ bounded however many drafts there are.
 """
 
 import fcntl
+import http.client
 import logging
 import threading
 from collections.abc import Iterable, Iterator
@@ -17,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, or_, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -33,6 +36,7 @@ from noria.registry.snapshot import (
     EngineEntry,
     KeyEntry,
     ProviderEntry,
+    ProviderKeyEntry,
     ReleaseEntry,
     Snapshot,
 )
@@ -44,6 +48,8 @@ WARM: Final = 3
 """Candidates whose engines run although they serve nobody."""
 POLL_SECONDS: Final = 0.1
 REFRESH_SECONDS: Final = 10.0
+TELL_SECONDS: Final = 1.0
+"""How long a gateway may take to say that it has looked at the snapshot; it looks by itself every 0.1 s."""
 
 logger = logging.getLogger("noria.registry")
 
@@ -55,7 +61,7 @@ def build(stores: Stores) -> Snapshot:
         version = changes.current(connection)
         rollouts = {row["endpoint_id"]: Rollout(**_only(row, Rollout)) for row in _rows(connection, tables.rollouts)}
         releases = _releases(connection, rollouts.values())
-        providers = {row["id"]: _provider(row) for row in _rows(connection, tables.providers)}
+        providers = _providers(connection)
         weights = _Weights(connection, releases, providers)
         spoken = _prompts(connection, releases)
         keys = [KeyEntry(**asdict(key)) for key in gateway_keys(connection)]
@@ -77,15 +83,34 @@ def build(stores: Stores) -> Snapshot:
 
 
 def publish(stores: Stores, *, refresh: bool = False) -> bool:
-    """Write the snapshot if the records have moved on (`refresh`: in any case); says whether it was written."""
+    """Write the snapshot if the records have moved on (`refresh`: in any case) and have the gateway take it over; says
+    whether it was written. A gateway that does not answer changes nothing."""
     path = stores.settings.folder.snapshot
     with _locked(path.with_name("snapshot.lock")):
-        if not refresh:
-            with stores.database.read() as connection:
-                if changes.current(connection) == _published(path):
-                    return False
-        snapshot.write(path, build(stores))
-    return True
+        written = refresh or not _is_current(stores, path)
+        if written:
+            snapshot.write(path, build(stores))
+    # Also when somebody else wrote it: the gateway may not have looked since.
+    _tell_gateway(stores.settings.gateway_url)
+    return written
+
+
+def _is_current(stores: Stores, path: Path) -> bool:
+    with stores.database.read() as connection:
+        return changes.current(connection) == _published(path)
+
+
+def _tell_gateway(url: str) -> None:
+    """Ask the gateway on this machine whether it is ready; it looks at the snapshot before it answers."""
+    where = urlsplit(url)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=TELL_SECONDS)
+    try:
+        connection.request("GET", "/readyz")
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        logger.debug("no gateway answers at %s", url)
+    finally:
+        connection.close()
 
 
 class Publisher:
@@ -219,8 +244,16 @@ def _prompts(connection: Connection, releases: Iterable[Any]) -> dict[str, Promp
     }
 
 
-def _provider(row: Any) -> ProviderEntry:
-    return ProviderEntry(**_only(row, ProviderEntry))
+def _providers(connection: Connection) -> dict[str, ProviderEntry]:
+    table = tables.provider_keys
+    keys: dict[str, list[ProviderKeyEntry]] = {}
+    for row in connection.execute(select(table).order_by(table.c.id)).mappings():
+        keys.setdefault(row["provider_id"], []).append(ProviderKeyEntry(row["id"], row["sealed"], row["weight"]))
+    own = [name for name in ProviderEntry.__slots__ if name != "keys"]
+    return {
+        row["id"]: ProviderEntry(**{name: row[name] for name in own}, keys=tuple(keys.get(row["id"], ())))
+        for row in _rows(connection, tables.providers)
+    }
 
 
 def _release(row: Any, spoken: dict[str, PromptVersion], engine: str) -> ReleaseEntry:

@@ -1,33 +1,48 @@
 """What registry gives out: providers, prompts, models, endpoints, releases and what was decided about them.
 
-Names beside ids (`endpoint`, `provider`, `prompt`) are there for people; ids bind. None holds a key, sealed or not.
+Names beside ids (`endpoint`, `provider`, `prompt`) are there for people; ids bind. None holds a key, sealed or not: of a key there is a hint.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-ProviderKind = Literal["openai", "local"]
 PromptFormat = Literal["chat", "text"]
 ModelKind = Literal["base", "adapter", "merged"]
 ReleaseState = Literal["draft", "evaluated", "approved", "canary", "shadow", "primary", "retired", "rejected"]
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderKey:
+    """One of a provider's keys: what may be shown of it, and its share of the calls when they are balanced by weight."""
+
+    id: str
+    name: str
+    hint: str
+    weight: int
+    created_at: datetime
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
-    """A place that runs models. `key_hint` is what may be shown of its key; empty when it has none."""
+    """A place that runs models, with what may be shown of its keys."""
 
     id: str
     project_id: str
     name: str
     kind: str
     base_url: str
-    key_hint: str
+    options: dict[str, Any]
+    """What its kind knows beside the address (noria.registry.kinds); nothing secret."""
+    balance: str
+    """How calls are shared between its keys: weighted or least_busy."""
     input_micros: int
     """Price of a million input tokens in micro-dollars, for releases that name no price of their own."""
     output_micros: int
     created_at: datetime
     changed_at: datetime
+    keys: list[ProviderKey] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,11 +46,11 @@ class _Content:
 
     @property
     def digest(self) -> str:
-        """sha256 of canonical JSON: address, weights, prompt text, parameters."""
+        """sha256 of canonical JSON: address and options, weights, prompt text, parameters."""
         weights = [one.digest if one else "" for one in (self.version, self.base)]
         prompt = self.prompt
         content = {
-            "provider": [self.provider.kind, self.provider.base_url],
+            "provider": [self.provider.kind, self.provider.base_url, self.provider.options],
             "model": self.model,
             "weights": weights,
             "prompt": [prompt.format, prompt.template, prompt.messages] if prompt else None,

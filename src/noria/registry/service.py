@@ -37,7 +37,8 @@ from noria.registry.prompts import (
     prompt_versions,
     set_label,
 )
-from noria.registry.providers import add_provider, ensure_local, list_providers, update_provider
+from noria.registry.provider_keys import add_key, change_key, remove_key, rotate_key
+from noria.registry.providers import add_provider, ensure_local, find_provider, list_providers, update_provider
 from noria.registry.readiness import ensure_ready, wake
 from noria.registry.releases import (
     create_release,
@@ -53,12 +54,14 @@ from noria.registry.releases import (
 from noria.registry.rollouts import canary, promote, retire, rollback, set_share
 
 __all__ = [
+    "add_key",
     "add_model_version",
     "add_prompt_version",
     "add_provider",
     "approve",
     "canary",
     "change_endpoint",
+    "change_key",
     "check_clauses",
     "create_endpoint",
     "create_prompt",
@@ -74,6 +77,7 @@ __all__ = [
     "find_model_version",
     "find_prompt",
     "find_prompt_version",
+    "find_provider",
     "find_release",
     "get_model_version",
     "get_prompt_version",
@@ -94,10 +98,12 @@ __all__ = [
     "record_gate",
     "reject",
     "release_detail",
+    "remove_key",
     "resolve_release",
     "retire",
     "rollback",
     "rollout_of",
+    "rotate_key",
     "set_label",
     "set_share",
     "update_provider",

@@ -34,6 +34,20 @@ class KeyEntry:
     limits: Limits = NO_LIMITS
 
 
+ProviderKind = Literal["openai", "anthropic", "gemini", "bedrock", "azure", "local"]
+Balance = Literal["weighted", "least_busy"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderKeyEntry:
+    """One of a provider's keys, sealed by noria.governance.sealing for the purpose "provider:<provider id>" (base64)."""
+
+    id: str
+    sealed: str
+    weight: int = 1
+    """Its share of the calls when they are balanced by weight; 0: kept, but not used."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderEntry:
     """A place that runs models. Kind "local" has no URL: its releases name an engine instead."""
@@ -41,11 +55,15 @@ class ProviderEntry:
     id: str
     project_id: str
     name: str
-    kind: Literal["openai", "local"]
+    kind: ProviderKind
     base_url: str = ""
     """Up to and including the version: "https://api.openai.com/v1"."""
-    sealed_key: str = ""
-    """base64 of noria.governance.sealing; empty when the provider wants none."""
+    keys: tuple[ProviderKeyEntry, ...] = ()
+    """In the order in which they were added; empty when the provider wants none."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """What its kind knows beside the address (noria.registry.kinds): region, api_version, speaks, headers."""
+    balance: Balance = "weighted"
+    """How calls are shared between its keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +170,7 @@ def decode(data: bytes) -> Snapshot:
         published_at=raw["published_at"],
         keys={k: _key(v) for k, v in raw["keys"].items()},
         endpoints={k: _endpoint(v) for k, v in raw["endpoints"].items()},
-        providers={k: ProviderEntry(**v) for k, v in raw["providers"].items()},
+        providers={k: _provider(v) for k, v in raw["providers"].items()},
         engines={k: EngineEntry(**v) for k, v in raw["engines"].items()},
         projects={k: decode_limits(v) for k, v in raw.get("projects", {}).items()},
     )
@@ -160,6 +178,11 @@ def decode(data: bytes) -> Snapshot:
 
 def _key(raw: dict[str, Any]) -> KeyEntry:
     return KeyEntry(**{**raw, "limits": decode_limits(raw.get("limits"))})
+
+
+def _provider(raw: dict[str, Any]) -> ProviderEntry:
+    keys = tuple(ProviderKeyEntry(**key) for key in raw.pop("keys"))
+    return ProviderEntry(**raw, keys=keys)
 
 
 def _endpoint(raw: dict[str, Any]) -> EndpointEntry:

@@ -11,13 +11,28 @@ providers = table(
     Column("name", String(64), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("base_url", String(2000), nullable=False),
-    Column("sealed_key", Text, nullable=False),  # noria.governance.sealing, purpose "provider:<id>"; empty: none
-    Column("key_hint", String(16), nullable=False),
+    Column("options", Json, nullable=False),
+    Column("balance", String(16), nullable=False),
     Column("input_micros", BigInteger, nullable=False),
     Column("output_micros", BigInteger, nullable=False),
     Column("created_at", UtcTime(), nullable=False),
     Column("changed_at", UtcTime(), nullable=False),
     UniqueConstraint("project_id", "name"),
+    subject=None,
+    keep_days=None,
+)
+
+provider_keys = table(
+    "provider_keys",
+    Column("id", String(36), primary_key=True),
+    project_column(),
+    Column("provider_id", String(36), ForeignKey("providers.id"), nullable=False, index=True),
+    Column("name", String(64), nullable=False),
+    Column("sealed", Text, nullable=False),  # noria.governance.sealing, purpose "provider:<provider id>"
+    Column("hint", String(16), nullable=False),
+    Column("weight", Integer, nullable=False),
+    Column("created_at", UtcTime(), nullable=False),
+    Column("changed_at", UtcTime(), nullable=False),
     subject=None,
     keep_days=None,
 )

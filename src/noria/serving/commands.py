@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from noria.core.settings import load
-from noria.jobs import lifeline
+from noria.stores import lifeline
 
 
 @click.command()

@@ -20,9 +20,9 @@ import orjson
 
 from noria.core.folder import Folder
 from noria.core.settings import Settings
-from noria.jobs import lifeline
 from noria.registry.snapshot import EngineEntry, Snapshot
 from noria.serving.engine import HOST
+from noria.stores import lifeline
 
 DRAIN = 15.0
 """Seconds that an unwanted engine goes on, for requests that are under way."""

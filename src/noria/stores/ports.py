@@ -4,6 +4,7 @@ Relational records need no port of ours: SQLAlchemy Core already is one (noria.s
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -42,6 +43,43 @@ class Spans(Protocol):
         """DDL and mutations."""
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One thing that is wanted: `amount` of the counter `name`, which may hold `limit` until it ends at `ends_at`."""
+
+    name: str
+    amount: int
+    limit: int
+    ends_at: float
+    """Unix seconds; afterwards the counter is worthless and forgotten."""
+    before: str = ""
+    """A sliding window: the counter of the window before, of which `weight` still counts."""
+    weight: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of it: `refused` is the index of the first that did not fit (nothing was taken then), else -1."""
+
+    refused: int
+    used: tuple[int, ...]
+    """What each counter held before, the window before it weighed in."""
+
+
+class Counters(Protocol):
+    """Shared counters with an end: limits and budgets. An operation is atomic over all processes that share them."""
+
+    async def take(self, takes: Sequence[Take]) -> Taken:
+        """Take all or nothing. Raises Unavailable when the counters cannot be reached."""
+        ...
+
+    async def add(self, changes: Sequence[tuple[str, int, float]]) -> None:
+        """Add (name, amount, ends_at) without asking; amounts may be negative. Raises Unavailable."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 class Journal(Protocol):

@@ -7,5 +7,6 @@ SLICE = Slice(
     http="noria.tracing.http:router",
     pages="noria.tracing.pages:router",
     commands=("noria.tracing.commands:journal",),
+    lineage="noria.tracing.lineage:edges",
     nav=(Nav("Traces", "/traces", order=10),),
 )

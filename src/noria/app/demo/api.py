@@ -45,6 +45,9 @@ class Api:
     def patch(self, path: str, **body: Any) -> Any:
         return self._call("PATCH", path, json=body)
 
+    def delete(self, path: str) -> Any:
+        return self._call("DELETE", path)
+
     def upload(self, path: str, files: list[Path], **fields: str) -> Any:
         """POST a multipart form with `files`."""
         opened = [("files", (file.name, file.open("rb"), "application/octet-stream")) for file in files]

@@ -58,6 +58,10 @@ def _greet(screen: Screen, settings: Settings, source: Source) -> None:
         f"Data: {source.name} (licence: {source.licence}); {len(source.train)} training and {len(source.test)} test rows,"
     )
     screen.say(f"and {len(source.traffic)} conversations held back to play live customers.")
+    for line in source.refused[:5]:
+        screen.say(f"left out: {line}")
+    if len(source.refused) > 5:
+        screen.say(f"left out: {len(source.refused) - 5} more lines")
     screen.say(f"Data folder: {settings.data}")
 
 
@@ -82,6 +86,8 @@ def _play(
         if not stop:
             _invite(screen, settings, [admin, *story.people])
             installation.wait()
+    if not story.record["gate"]["passed"]:
+        raise SystemExit(1)
 
 
 def _invite(screen: Screen, settings: Settings, logins: list[Login]) -> None:

@@ -5,17 +5,22 @@ import and a few training rows held back, which play the customers of the live t
 held back is never imported from a file; it reaches the dataset only as feedback, through the front door.
 """
 
-import csv
+import hashlib
 import json
 import os
 import random
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 from noria.app.demo.sgd import fetch_schema_guided
 from noria.core.errors import BadInput
+from noria.datasets.importing import Import, Upload
+from noria.evaluation.records import Task
+from noria.evaluation.rows import detect
 
 Row = dict[str, Any]
 
@@ -32,8 +37,10 @@ class Source:
     test: list[Row]
     traffic: list[Row]
     """Rows held back from `train`; customers whose right answer is known."""
-    task: str
-    """"calls" when the targets are JSON objects, "classification" otherwise."""
+    task: Task
+    """What the targets are, as evaluations will see them."""
+    refused: list[str] = field(default_factory=list)
+    """Lines of the user's files that cannot be used, each with its number and the reason."""
 
 
 def choose(folder: Path | None, *, intents: int, traffic: int, cache: Path) -> Source:
@@ -49,32 +56,48 @@ def choose(folder: Path | None, *, intents: int, traffic: int, cache: Path) -> S
     if (fetched := fetch_schema_guided(cache)) is not None:
         train, test = fetched
         name = "Schema-Guided Dialogue, fetched from google-research-datasets/dstc8-schema-guided-dialogue"
-        return _source(name, "CC BY-SA 4.0", train, test, traffic)
+        return _source(name, "CC BY-SA 4.0", train, test, traffic=traffic)
     return shipped(traffic=traffic)
 
 
 def shipped(*, traffic: int) -> Source:
     """The conversations that ship with Noria: a shop's support, English and Korean, written for it."""
     with as_file(files("noria.app.demo") / "conversations") as folder:
-        train, test = _jsonl(folder / "train.jsonl"), _jsonl(folder / "test.jsonl")
-    return _source("the conversations that ship with Noria", "Apache-2.0", train, test, traffic)
+        train, test, _ = _read(folder, ".jsonl", {})
+    return _source("the conversations that ship with Noria", "Apache-2.0", train, test, traffic=traffic)
 
 
 def _from_folder(folder: Path, *, intents: int, traffic: int) -> Source:
     if (folder / "train.jsonl").is_file() and (folder / "test.jsonl").is_file():
-        train, test = _jsonl(folder / "train.jsonl"), _jsonl(folder / "test.jsonl")
+        train, test, refused = _read(folder, ".jsonl", {})
     elif (folder / "train.csv").is_file() and (folder / "test.csv").is_file():
-        train, test = _labelled(folder / "train.csv"), _labelled(folder / "test.csv")
+        train, test, refused = _read(folder, ".csv", {"text": "text", "label": "category"})
         train, test = _some_intents(train, test, intents)
     else:
         raise BadInput(
             f"{folder} holds neither train.jsonl and test.jsonl nor train.csv and test.csv.",
             hint="Give a folder with both files: chat fine-tuning JSONL, or CSV with the columns text and category.",
         )
-    return _source(str(folder.resolve().name), "as its owner says", train, test, traffic)
+    return _source(folder.resolve().name, "as its owner says", train, test, traffic=traffic, refused=refused)
 
 
-def _source(name: str, licence: str, train: list[Row], test: list[Row], traffic: int) -> Source:
+def _read(folder: Path, suffix: str, mapping: dict[str, str]) -> tuple[list[Row], list[Row], list[str]]:
+    """Rows of the train and test files as an import takes them, and what it refuses. Raises BadInput."""
+    paths = [folder / f"{split}{suffix}" for split in ("train", "test")]
+    uploads = [Upload(path, hashlib.sha256(path.read_bytes()).hexdigest(), path.name, path.stem) for path in paths]
+    with tempfile.TemporaryFile() as aside:
+        run = Import(uploads, mapping, aside)
+        rows: dict[str, list[Row]] = {"train": [], "test": []}
+        for example in run.examples():
+            name = f"{example.split}-{example.source['line']}"
+            rows[example.split].append({"id": name, **example.meta, "messages": example.messages})
+    refused = [f"{one['file']}, line {one['line']}: {one['reason']}" for one in run.report["refused_lines"]]
+    return rows["train"], rows["test"], refused
+
+
+def _source(
+    name: str, licence: str, train: list[Row], test: list[Row], *, traffic: int, refused: Sequence[str] = ()
+) -> Source:
     order = list(range(len(train)))
     random.Random(SEED).shuffle(order)
     held = set(order[: min(traffic, len(train) // 5)])
@@ -84,7 +107,8 @@ def _source(name: str, licence: str, train: list[Row], test: list[Row], traffic:
         train=[row for i, row in enumerate(train) if i not in held],
         test=test,
         traffic=[train[i] for i in order if i in held],
-        task="calls" if all(_is_object(answer(row)) for row in test[:50]) else "classification",
+        task=detect([answer(row) for row in test]),
+        refused=list(refused),
     )
 
 
@@ -103,38 +127,6 @@ def session(row: Row, index: int) -> str:
     return str(row.get("session") or f"demo-{index}")
 
 
-def _jsonl(path: Path) -> list[Row]:
-    """Rows that can be used; what cannot be read is left for the import, which reports it line by line."""
-    rows = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and isinstance(row.get("messages"), list) and len(row["messages"]) > 1:
-            rows.append(row)
-    if not rows:
-        raise BadInput(f"{path} holds no conversation.", hint='Each line: {"messages": [{"role", "content"}, …]}.')
-    return rows
-
-
-def _labelled(path: Path) -> list[Row]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames is None or not {"text", "category"} <= set(reader.fieldnames):
-            raise BadInput(f"{path} needs the columns text and category.", hint=f"It has: {reader.fieldnames}.")
-        return [
-            {
-                "id": f"{path.stem}-{number}",
-                "messages": [
-                    {"role": "user", "content": row["text"]},
-                    {"role": "assistant", "content": row["category"]},
-                ],
-            }
-            for number, row in enumerate(reader)
-        ]
-
-
 def _some_intents(train: list[Row], test: list[Row], count: int) -> tuple[list[Row], list[Row]]:
     """Rows of `count` labels evenly spaced in the alphabet, shuffled with a fixed seed."""
     labels = sorted({answer(row) for row in train}, key=str.casefold)
@@ -144,13 +136,6 @@ def _some_intents(train: list[Row], test: list[Row], count: int) -> tuple[list[R
     for rows in kept:
         random.Random(SEED).shuffle(rows)
     return kept[0], kept[1]
-
-
-def _is_object(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except ValueError:
-        return False
 
 
 def write_jsonl(path: Path, rows: list[Row]) -> Path:

@@ -92,14 +92,14 @@ class Installation:
 
     def kill(self, host: subprocess.Popen[bytes]) -> None:
         """The second machine dies, without a word to anybody."""
-        self._spent += _cpu(host.pid)
+        self._spent += cpu_of(host.pid)
         host.kill()
         host.wait()
 
     def cpu_seconds(self) -> float:
         """CPU that this process and everything it started has used so far, user and system."""
-        total = self._spent + _cpu(os.getpid())
-        return total + sum(_cpu(child.pid) for child in psutil.Process().children(recursive=True))
+        total = self._spent + cpu_of(os.getpid())
+        return total + sum(cpu_of(child.pid) for child in psutil.Process().children(recursive=True))
 
     def stop(self) -> None:
         """End what was started, as Ctrl-C would."""
@@ -121,7 +121,7 @@ class Installation:
                 self.stop()
 
 
-def _cpu(pid: int) -> float:
+def cpu_of(pid: int) -> float:
     """CPU seconds of one process and of those children that it has already reaped."""
     try:
         times = psutil.Process(pid).cpu_times()

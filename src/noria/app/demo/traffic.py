@@ -65,10 +65,10 @@ class Application:
         return reply
 
     def ask(self, row: Row, conversation: str, *, stream: bool = False) -> Reply:
-        """What one customer gets; a failure is data."""
+        """What one customer gets; a failure is data, also one in the middle of a stream."""
         try:
             text, headers = (self._stream if stream else self._plain)(question(row), conversation)
-        except OpenAIError as error:
+        except (OpenAIError, httpx.HTTPError) as error:
             return Reply("", "", "", right=False, failed=f"{type(error).__name__}: {error}")
         release = headers.get("x-noria-release", "").rpartition("@")[2]
         return Reply(headers["x-noria-trace-id"], release, text, same(text, answer(row)))
@@ -102,6 +102,19 @@ def same(given: str, right: str) -> bool:
         return given.strip() == right.strip()
 
 
-def by_release(replies: list[Reply]) -> Counter[str]:
-    """How many answers each release gave."""
-    return Counter(reply.release for reply in replies if not reply.failed)
+def failures(replies: list[Reply]) -> Counter[str]:
+    """What went wrong, and how often."""
+    return Counter(reply.failed for reply in replies if reply.failed)
+
+
+def by_release(replies: list[Reply]) -> list[dict[str, Any]]:
+    """How many answers each release gave, and how many of them were right."""
+    given = sorted({reply.release for reply in replies if not reply.failed})
+    return [
+        {
+            "release": int(release),
+            "answers": sum(reply.release == release for reply in replies),
+            "right": sum(reply.right for reply in replies if reply.release == release),
+        }
+        for release in given
+    ]

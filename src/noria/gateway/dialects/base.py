@@ -44,6 +44,10 @@ class Writer(Protocol):
         """What closes a complete stream (`data: [DONE]`, `message_stop`, `response.completed`). Sent after the span is safe."""
         ...
 
+    def fail(self, error: NoriaError) -> bytes:
+        """What ends a stream that broke off."""
+        ...
+
 
 class CallerDialect(Protocol):
     """What the gateway needs of a dialect that callers speak."""
@@ -63,20 +67,20 @@ class CallerDialect(Protocol):
         ...
 
     def to_chat(self, body: Json) -> Json:
-        """The request as a chat body: `messages` and parameters, without `model` and `stream`. `body` is left as it is."""
+        """The request as a chat body: `messages` and parameters. `body` comes without model and stream and is left as it is."""
         ...
 
     def answer(self, chat: Json, body: Json) -> Json:
-        """A whole chat answer, told in this dialect; `body` is the request as the caller sent it."""
+        """A whole chat answer, told in this dialect; `body` is the request as the caller sent it, with its model."""
         ...
 
     def writer(self, body: Json, *, include_usage: bool) -> Writer: ...
 
-    def error(self, error: NoriaError) -> bytes:
-        """The body of an error answer, JSON."""
+    def error(self, error: NoriaError, request_id: str = "") -> bytes:
+        """The body of an error answer, JSON. `request_id` is what the answer's header says; "" while there is none."""
         ...
 
-    def error_event(self, error: NoriaError) -> bytes:
+    def error_event(self, error: NoriaError, request_id: str = "") -> bytes:
         """An error in the middle of a stream, as an event."""
         ...
 

@@ -37,6 +37,9 @@ class ChatWriter:
     def end(self) -> bytes:
         return openai.DONE
 
+    def fail(self, error: NoriaError) -> bytes:
+        return openai.error_event(error)
+
 
 class Chat:
     """CallerDialect and ProviderDialect of /v1/chat/completions."""
@@ -61,10 +64,10 @@ class Chat:
     def writer(self, body: Json, *, include_usage: bool) -> ChatWriter:
         return ChatWriter(include_usage)
 
-    def error(self, error: NoriaError) -> bytes:
+    def error(self, error: NoriaError, request_id: str = "") -> bytes:
         return openai.error_body(error)
 
-    def error_event(self, error: NoriaError) -> bytes:
+    def error_event(self, error: NoriaError, request_id: str = "") -> bytes:
         return openai.error_event(error)
 
     def from_chat(self, chat: Json) -> Json:

@@ -49,6 +49,9 @@ class TextWriter:
     def end(self) -> bytes:
         return openai.DONE
 
+    def fail(self, error: NoriaError) -> bytes:
+        return openai.error_event(error)
+
 
 class Text:
     """CallerDialect and ProviderDialect of /v1/completions."""
@@ -81,10 +84,10 @@ class Text:
     def writer(self, body: Json, *, include_usage: bool) -> TextWriter:
         return TextWriter(include_usage)
 
-    def error(self, error: NoriaError) -> bytes:
+    def error(self, error: NoriaError, request_id: str = "") -> bytes:
         return openai.error_body(error)
 
-    def error_event(self, error: NoriaError) -> bytes:
+    def error_event(self, error: NoriaError, request_id: str = "") -> bytes:
         return openai.error_event(error)
 
     def from_chat(self, chat: Json) -> Json:

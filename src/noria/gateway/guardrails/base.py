@@ -32,6 +32,8 @@ class Turn:
     """What a check wants to know again when the answer comes, by kind."""
     originals: dict[str, str] = field(default_factory=dict)
     """What the caller gets in the place of placeholders that stand in the answer."""
+    restores: bool = False
+    """Placeholders may be put back, now or in a later turn of the conversation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ class Pii(Check):
     async def before(self, turn: Turn) -> Outcome | None:
         masker = turn.notes["pii"] = Masker(self._find, brackets="[]")
         ask = await apart(sum(map(len, asked(turn.ask))), lambda: rewritten(turn.ask, masker.text))
+        turn.restores = turn.restores or (self._restores and self._action == "mask")
         if not masker.counts:
             return None
         details = dict(masker.counts)

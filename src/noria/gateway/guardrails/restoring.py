@@ -25,8 +25,8 @@ class Originals:
         self._plain = originals
         # Arguments of tools are JSON within a text, so that what goes into them is escaped once more.
         self._escaped = {name: json.dumps(text, ensure_ascii=False)[1:-1] for name, text in originals.items()}
-        self._any = re.compile("|".join(map(re.escape, originals)))
-        self._longest = max(map(len, originals))
+        self._any = re.compile("|".join(map(re.escape, originals)) or "(?!)")
+        self._longest = max(map(len, originals), default=1)
 
     def put_back(self, text: str, *, escaped: bool = False) -> str:
         if "[" not in text:
@@ -80,18 +80,18 @@ class Restoring:
     def writer(self, body: Json, *, include_usage: bool) -> "RestoringWriter":
         return RestoringWriter(self._inner.writer(body, include_usage=include_usage), self._originals)
 
-    def error(self, error: NoriaError) -> bytes:
-        return self._inner.error(error)
+    def error(self, error: NoriaError, request_id: str = "") -> bytes:
+        return self._inner.error(error, request_id)
 
-    def error_event(self, error: NoriaError) -> bytes:
-        return self._inner.error_event(error)
+    def error_event(self, error: NoriaError, request_id: str = "") -> bytes:
+        return self._inner.error_event(error, request_id)
 
 
 class RestoringWriter:
     """Chat chunks with the data put back, for the writer of the caller's dialect."""
 
     def __init__(self, inner: Writer, originals: Originals) -> None:
-        self._inner = inner
+        self.inner = inner
         self._originals = originals
         self._held: dict[_Place, str] = {}
         self._like: Json = {}
@@ -100,7 +100,7 @@ class RestoringWriter:
     def write(self, chunk: Json) -> bytes:
         choices = chunk.get("choices")
         if not isinstance(choices, list) or not choices:
-            return self._flushed() + self._inner.write(chunk)
+            return self._flushed() + self.inner.write(chunk)
         self._like = {name: value for name, value in chunk.items() if name not in {"choices", "usage"}}
         told, before = [], b""
         for choice in choices:
@@ -112,10 +112,13 @@ class RestoringWriter:
             ends = choice.get("finish_reason")
             before += self._flushed(index, () if ends else places)
             told.append({**choice, "delta": delta})
-        return before + self._inner.write({**chunk, "choices": told})
+        return before + self.inner.write({**chunk, "choices": told})
 
     def end(self) -> bytes:
-        return self._flushed() + self._inner.end()
+        return self._flushed() + self.inner.end()
+
+    def fail(self, error: NoriaError) -> bytes:
+        return self._flushed() + self.inner.fail(error)
 
     def _delta(self, index: int, delta: Json) -> tuple[Json, list[_Place]]:
         """The delta with the data in it, and the places it speaks of."""
@@ -152,7 +155,7 @@ class RestoringWriter:
             if name == "arguments":
                 delta = {"tool_calls": [{"index": number, "function": {"arguments": text}}]}
             only = {"index": choice, "delta": delta, "finish_reason": None}
-            told += self._inner.write({**self._like, "choices": [only]})
+            told += self.inner.write({**self._like, "choices": [only]})
         return told
 
 

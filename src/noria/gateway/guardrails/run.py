@@ -8,13 +8,14 @@ stream if it wanted one. What fired is noted on the span: kind, when, action, mi
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from noria.core.errors import NoriaError
 from noria.gateway import usage
+from noria.gateway.access import Route
 from noria.gateway.ask import Ask
+from noria.gateway.calls import Asked, Calls
 from noria.gateway.dialects import openai
 from noria.gateway.dialects.base import Json
 from noria.gateway.dialects.chat import CHAT
@@ -30,14 +31,12 @@ from noria.gateway.guardrails import (  # noqa: F401 - each registers its kind
 )
 from noria.gateway.guardrails.base import KINDS, Check, CheckFailed, Outcome, Turn, Unreadable
 from noria.gateway.guardrails.restoring import Restoring
-from noria.gateway.spans import Call
 from noria.gateway.steps import Steps
 from noria.gateway.upstream import Stream, Whole
 from noria.registry.policy import Guardrail
 from noria.registry.snapshot import EndpointEntry
 
 _log = logging.getLogger("noria.gateway")
-Asks = Callable[[Ask], Awaitable[Whole | Stream]]
 When = Literal["before", "after"]
 _MOST_ENDPOINTS: Final = 1_000
 
@@ -61,11 +60,11 @@ class Guardrails:
         self._steps = steps
         self._made: dict[str, tuple[tuple[Guardrail, ...], list[Placed]]] = {}
 
-    def around(self, call: Call, ask: Ask, asks: Asks) -> "Around":
+    def around(self, asked: Asked, calls: Calls) -> "Around":
         """The guardrails of one request; its route is chosen."""
-        if call.route is None:
+        if asked.call.route is None:
             raise RuntimeError("a call is guarded after its route was chosen")
-        return Around(self._placed(call.route.endpoint), call, ask, asks)
+        return Around(self._placed(asked.call.route.endpoint), asked, asked.call.route, calls)
 
     def _placed(self, endpoint: EndpointEntry) -> list[Placed]:
         wanted = endpoint.policy.guardrails
@@ -90,15 +89,14 @@ class Guardrails:
 class Around:
     """The guardrails around one request."""
 
-    def __init__(self, placed: list[Placed], call: Call, ask: Ask, asks: Asks) -> None:
-        if call.route is None:
-            raise RuntimeError("a call is guarded after its route was chosen")
+    def __init__(self, placed: list[Placed], asked: Asked, route: Route, calls: Calls) -> None:
         self._before = [one for one in placed if one.stands("before")]
         self._after = [one for one in placed if one.stands("after")]
-        self._call = call
-        self._asks = asks
+        self._asked = asked
+        self._call = asked.call
+        self._calls = calls
         self._limit = asyncio.timeout(None)
-        self._turn = Turn(call.route.endpoint, call.route.release, call.trace_id, ask, self._again)
+        self._turn = Turn(route.endpoint, route.release, asked.call.trace_id, asked.ask, self._again)
 
     async def before(self) -> Ask:
         """The request as it may go on, in a dialect that puts back what was taken out. Raises GuardrailRefused."""
@@ -111,7 +109,7 @@ class Around:
                 turn.ask = call.ask = outcome.ask
             if outcome.action == "refuse":
                 raise _refusal(one.guardrail, outcome.reason)
-        if turn.originals:
+        if turn.originals or (turn.restores and turn.ask.caller == "responses"):
             turn.ask = call.ask = replace(turn.ask, dialect=Restoring(turn.ask.dialect, turn.originals))
         return turn.ask
 
@@ -121,7 +119,10 @@ class Around:
         return replace(ask, stream=False) if self._after and ask.stream else ask
 
     async def after(self, answer: Whole | Stream) -> Whole | Stream:
-        """The answer as it may go on. Raises GuardrailRefused."""
+        """The answer as it may go on. Raises GuardrailRefused.
+
+        A response is told anew here even when nothing fired: all of a conversation is then kept in one place, this one.
+        """
         if not self._after or not isinstance(answer, Whole):
             return answer
         chat = answer.chat
@@ -133,7 +134,9 @@ class Around:
             if outcome.action == "refuse":
                 self._call.output = usage.whole(chat)
                 raise _refusal(one.guardrail, outcome.reason)
-        return answer if chat is answer.chat else Whole(openai.encoded(chat), chat, CHAT)
+        if chat is answer.chat and self._turn.ask.caller != "responses":
+            return answer
+        return Whole(openai.encoded(chat), chat, chat, CHAT)
 
     async def _looked(self, one: Placed, chat: Json | None = None) -> Outcome | None:
         """What a check says of the request, or of an answer, within its time. Raises when it could not be made and must be."""
@@ -164,7 +167,7 @@ class Around:
         loop = asyncio.get_running_loop()
         left = (self._limit.when() or 0) - loop.time()
         self._limit.reschedule(None)
-        answer = await self._asks(replace(ask, stream=False))
+        answer = await self._calls.answer(replace(self._asked, ask=replace(ask, stream=False)))
         self._limit.reschedule(loop.time() + left)
         if not isinstance(answer, Whole):
             raise CheckFailed("A whole answer was asked for, and a stream came.")

@@ -67,7 +67,7 @@ class Schema(Check):
             {"role": "user", "content": demand},
         ]
         try:
-            return await turn.again(retold(turn.ask, {**turn.ask.chat, "messages": messages}))
+            return await turn.again(retold(turn.ask, messages))
         except ClientLeft:
             raise
         except NoriaError as error:

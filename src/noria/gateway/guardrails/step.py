@@ -28,7 +28,7 @@ class Step(Check):
         messages = told.get("messages")
         if messages is not None and not _are_messages(messages):
             raise CheckFailed("The step gave messages that are none.")
-        ask = None if messages is None else retold(turn.ask, {**turn.ask.chat, "messages": messages})
+        ask = None if messages is None else retold(turn.ask, messages)
         return self._outcome(told, ask=ask)
 
     async def after(self, turn: Turn, answer: Json) -> Outcome | None:

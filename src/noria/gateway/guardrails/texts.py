@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from noria.core.records import Message
 from noria.gateway.ask import Ask
 from noria.gateway.dialects.base import Json
 from noria.gateway.guardrails.base import Unreadable
@@ -82,25 +83,25 @@ def choices(answer: Json) -> list[Json]:
 
 
 def rewritten(ask: Ask, change: Callable[[str], str]) -> Ask:
-    """The request with every text changed; the very same one when nothing did."""
+    """The request with every text changed, in its caller's words and in the hub's; the very same one when nothing did."""
     chat, variables = mapped(ask.chat, change), mapped(ask.variables, change)
-    body = ask.body
-    if ask.spoken == "chat":
-        body = chat
-    elif ask.spoken == "text" or not ask.messages:
-        body = mapped(ask.body, change)
-    if chat is ask.chat and body is ask.body and variables is ask.variables:
+    body = chat if ask.body is ask.chat else mapped(ask.body, change)
+    whole = body if ask.whole is ask.body else mapped(ask.whole, change)
+    if (chat, body, whole, variables) == (ask.chat, ask.body, ask.whole, ask.variables):
         return ask
-    return replace(retold(ask, chat), body=body, variables=variables)
+    original = ask.original or ask
+    return replace(ask, chat=chat, body=body, whole=whole, variables=variables, original=original)
 
 
-def retold(ask: Ask, chat: Json) -> Ask:
-    """The request with another chat body, which then is what is told to the provider."""
-    if ask.spoken == "chat":
-        return replace(ask, chat=chat, body=chat)
-    if ask.spoken == "text" and len(chat.get("messages") or ()) == 1:
-        return replace(ask, chat=chat, body={**ask.body, "prompt": chat["messages"][0].get("content") or ""})
-    return replace(ask, chat=chat, spoken=ask.spoken if not ask.messages else "")
+def retold(ask: Ask, messages: list[Message]) -> Ask:
+    """The request with other messages, which then are what is told to the provider."""
+    chat, original = {**ask.chat, "messages": messages}, ask.original or ask
+    if ask.caller == "chat":
+        return replace(ask, chat=chat, body=chat, whole=chat, original=original)
+    if ask.caller == "text" and len(messages) == 1:
+        body = {**ask.body, "prompt": messages[0].get("content") or ""}
+        return replace(ask, chat=chat, body=body, whole=body, original=original)
+    return replace(ask, chat=chat, retold=True, original=original)
 
 
 def with_texts(answer: Json, change: Callable[[str], str]) -> Json:

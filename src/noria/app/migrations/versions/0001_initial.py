@@ -203,8 +203,8 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("base_url", sa.String(length=2000), nullable=False),
-        sa.Column("sealed_key", sa.Text(), nullable=False),
-        sa.Column("key_hint", sa.String(length=16), nullable=False),
+        sa.Column("options", Json, nullable=False),
+        sa.Column("balance", sa.String(length=16), nullable=False),
         sa.Column("input_micros", sa.BigInteger(), nullable=False),
         sa.Column("output_micros", sa.BigInteger(), nullable=False),
         sa.Column("created_at", UtcTime(), nullable=False),
@@ -411,6 +411,25 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_prompt_versions_project_id"), ["project_id"], unique=False)
 
     op.create_table(
+        "provider_keys",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("provider_id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=False),
+        sa.Column("hint", sa.String(length=16), nullable=False),
+        sa.Column("weight", sa.Integer(), nullable=False),
+        sa.Column("created_at", UtcTime(), nullable=False),
+        sa.Column("changed_at", UtcTime(), nullable=False),
+        sa.ForeignKeyConstraint(["provider_id"], ["providers.id"], name=op.f("fk_provider_keys_provider_id_providers")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_provider_keys")),
+        info={"subject": None, "keep_days": None},
+    )
+    with op.batch_alter_table("provider_keys", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_provider_keys_project_id"), ["project_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_provider_keys_provider_id"), ["provider_id"], unique=False)
+
+    op.create_table(
         "rollout_events",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("project_id", sa.String(length=36), nullable=False),
@@ -607,6 +626,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_rollout_events_endpoint_id"))
 
     op.drop_table("rollout_events")
+    with op.batch_alter_table("provider_keys", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_provider_keys_provider_id"))
+        batch_op.drop_index(batch_op.f("ix_provider_keys_project_id"))
+
+    op.drop_table("provider_keys")
     with op.batch_alter_table("prompt_versions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_prompt_versions_project_id"))
 
