@@ -69,13 +69,14 @@ class Gateway:
             "/v1/responses": RESPONSES,
             "/v1/messages": MESSAGES,
         }
-        self._routes: dict[str, tuple[str, Handler]] = {
+        self.routes: dict[str, tuple[str, Handler]] = {
             **dict.fromkeys(self._dialects, ("POST", self._answer)),
             "/v1/messages/count_tokens": ("POST", self._count_tokens),
             "/v1/models": ("GET", self._models),
             "/healthz": ("GET", self._healthz),
             "/readyz": ("GET", self._readyz),
             "/metrics": ("GET", self._metrics_text),
+            "/openapi.json": ("GET", self._openapi),
         }
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -84,13 +85,17 @@ class Gateway:
             return
         path: str = scope["path"]
         try:
-            method, handler = self._routes.get(path) or self._other(path, scope["method"])
+            method, handler = self.routes.get(path) or self._other(path, scope["method"])
             if scope["method"] != method and not (method == "GET" and scope["method"] == "HEAD"):
                 raise _WrongMethod(f"{path} is called by {method}.")
             await handler(path, dict(scope["headers"]), receive, send)
         except NoriaError as error:
             extra = [(b"allow", method.encode())] if isinstance(error, _WrongMethod) else []
-            await send_error(send, error, self._dialects.get(path, CHAT), extra=extra)
+            await send_error(send, error, self._dialect_of(path), extra=extra)
+
+    def _dialect_of(self, path: str) -> CallerDialect:
+        """Whose shape the errors of a path have."""
+        return MESSAGES if path.startswith("/v1/messages/") else self._dialects.get(path, CHAT)
 
     def _other(self, path: str, method: str) -> tuple[str, Handler]:
         if path.startswith("/v1/models/"):
@@ -123,6 +128,12 @@ class Gateway:
     def _callable(self, headers: Headers) -> list[str]:
         snapshot = self._watcher.current().snapshot
         return callable_names(snapshot, authenticate(snapshot, headers))
+
+    async def _openapi(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
+        """What this gateway serves, for generated clients and fuzzers."""
+        from noria.gateway import openapi
+
+        await send_json(send, 200, openapi.document(self.routes))
 
     async def _healthz(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
         """The process lives."""

@@ -15,7 +15,7 @@ from noria.core.records import Message
 from noria.gateway import payload
 from noria.gateway.dialects.base import CallerDialect, Json
 from noria.gateway.failures import BodyLate, ClientLeft
-from noria.gateway.fields import check_types
+from noria.gateway.fields import check_own, check_types
 from noria.gateway.guard import Receive
 
 _BODY_SECONDS = 60.0
@@ -115,9 +115,11 @@ def _too_large(limit: int) -> TooLarge:
 def parse(raw: bytes, dialect: CallerDialect, headers: Headers, continued: Callable[[Json], Json] | None = None) -> Ask:
     """The request in `raw`; `continued` puts the conversation so far before it. Raises BadInput that names the field."""
     body = _object(raw)
-    own = body.pop("noria", None) or {}
+    own = body.pop("noria", None)
+    own = {} if own is None else own
     if not isinstance(own, dict):
         raise BadInput('"noria" must be an object.')
+    check_own(own)
     check_types(body)
     dialect.check(body)
     model = body.pop("model", None)
@@ -142,7 +144,7 @@ def parse(raw: bytes, dialect: CallerDialect, headers: Headers, continued: Calla
         stream=bool(stream),
         include_usage=not dialect.usage_on_request or bool(options.get("include_usage")),
         stream_options=options,
-        variables=_variables(own.get("variables")),
+        variables=own.get("variables") or {},
         session=_first_text(header(headers, b"x-noria-session"), own.get("session"), metadata.get("session_id")),
         user=_first_text(header(headers, b"x-noria-user"), own.get("user"), chat.get("user")),
         tags=_tags(header(headers, b"x-noria-tags"), own.get("tags")),
@@ -168,14 +170,6 @@ def _object(body: bytes) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise BadInput("The body must be a JSON object.", code="invalid_json")
     return fields
-
-
-def _variables(variables: Any) -> dict[str, Any]:
-    if variables is None:
-        return {}
-    if not isinstance(variables, dict):
-        raise BadInput('"noria.variables" must be an object.')
-    return variables
 
 
 def _first_text(*values: Any) -> str:

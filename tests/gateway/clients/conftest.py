@@ -29,6 +29,7 @@ MODES = {
     "picky": "error-400",
     "breaking": "error-event",
     "text": "ok:text",
+    "parrot": "parrot",
 }
 SETTINGS = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
