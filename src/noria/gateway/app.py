@@ -17,6 +17,7 @@ from noria.core.settings import Settings
 from noria.gateway import metrics
 from noria.gateway.access import authenticate, callable_names
 from noria.gateway.ask import Headers
+from noria.gateway.cache import AnswerCache
 from noria.gateway.calls import Calls
 from noria.gateway.catalog import Watcher
 from noria.gateway.conversations import RESPONSES, Conversations
@@ -28,13 +29,16 @@ from noria.gateway.dialects.embeddings import Embeddings
 from noria.gateway.dialects.messages import Messages
 from noria.gateway.dialects.text import TEXT
 from noria.gateway.guard import Receive, Times
+from noria.gateway.guardrails.run import Guardrails
 from noria.gateway.limits import Limiter
 from noria.gateway.metrics import Metrics
 from noria.gateway.reply import Send, send_body, send_error, send_json
 from noria.gateway.request import RequestPath
 from noria.gateway.response_store import ResponseStore
 from noria.gateway.spans import Recorder
+from noria.gateway.steps import Steps
 from noria.gateway.upstream import Upstream
+from noria.stores.cache import open_cache
 from noria.stores.counters import open_counters
 
 _log = logging.getLogger("noria.gateway")
@@ -165,13 +169,16 @@ class Gateway:
         self._recorder = Recorder(settings.folder.journal / "gateway", self._metrics)
         self._counters = open_counters(settings)
         upstream = Upstream(settings.provider_connect_timeout)
+        steps = Steps(upstream.session)
         times = Times.of(settings)
         self._conversations = Conversations(self._watcher, upstream, ResponseStore(settings.folder.responses), times)
         self._path = RequestPath(
             settings,
             watcher=self._watcher,
-            calls=Calls(self._watcher, upstream),
             limiter=Limiter(self._counters),
+            guardrails=Guardrails(steps),
+            cache=AnswerCache(open_cache(settings), steps),
+            calls=Calls(self._watcher, upstream),
             recorder=self._recorder,
             conversations=self._conversations,
         )

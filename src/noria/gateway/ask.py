@@ -51,11 +51,19 @@ class Ask:
     """Headers for a provider that speaks the caller's dialect: versions and betas of its API."""
     size: int = 0
     """Bytes of the body."""
+    caller: str = ""
+    """Name of the dialect that `body` is in; `dialect` may tell answers in a way of its own."""
+    retold: bool = False
+    """A guardrail gave other messages, so that `chat` is what is asked, and `body` no longer."""
+    original: "Ask | None" = None
+    """As the caller said it, where guardrails changed it."""
+    cache_control: str = ""
+    """The header of this name."""
 
     @property
     def told(self) -> Json:
         """The caller's body with its model, for those who answer in its dialect."""
-        return {**self.body, "model": self.model}
+        return {**(self.original or self).body, "model": self.model}
 
     @property
     def messages(self) -> list[Message]:
@@ -143,6 +151,8 @@ def parse(raw: bytes, dialect: CallerDialect, headers: Headers, continued: Calla
         row=header(headers, b"x-noria-row"),
         passed={name: text for name in _PASSED if (text := header(headers, name.encode()))},
         size=len(raw),
+        caller=dialect.name,
+        cache_control=header(headers, b"cache-control"),
     )
 
 

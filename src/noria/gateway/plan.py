@@ -74,14 +74,14 @@ def make_plan(
     base = catalog.engine_url(release) + "/v1" if provider.kind == "local" else provider.base_url
     dialect, fields, parameters = _told(release, ask, provider, adapter.spoken(provider))
     left_out: list[str] = []
-    if dialect is CHAT and ask.dialect.name == "messages" and provider.kind != "local":
+    if dialect is CHAT and ask.caller == "messages" and provider.kind != "local":
         fields, left_out = _plain(fields, provider)
     to = Call(provider, base, release.model, dialect.name, ask.stream)
     body = adapter.body(to, fields)
     url = adapter.url(to)
     name = f"{ask.model.rpartition('@')[0] or ask.model}@{release.number}"
     headers = adapter.headers(to, key, url, body)
-    if dialect.name == ask.dialect.name:
+    if dialect.name == ask.caller:
         headers = {**headers, **ask.passed}
     return Plan(url, headers, body, dialect, adapter, to, parameters, key, name, tuple(left_out))
 
@@ -92,7 +92,7 @@ def _told(
     """The provider's dialect, the request in it, and its parameters in the hub's words; the caller's win over the release's."""
     parameters = {**release.parameters, **ask.chat}
     if release.prompt is None:
-        if ask.dialect.name in spoken and (dialect := _DIALECTS.get(ask.dialect.name)) is not None:
+        if not ask.retold and ask.caller in spoken and (dialect := _DIALECTS.get(ask.caller)) is not None:
             return dialect, {**dialect.parameters(release.parameters), **_passed_on(ask), **_options(ask)}, parameters
         if not ask.messages:
             raise BadInput(
@@ -129,7 +129,7 @@ def make_kept_plan(watcher: Watcher, catalog: Catalog, release: ReleaseEntry, re
 
 def _passed_on(ask: Ask) -> Json:
     """The body for a provider that speaks as the caller does; what it continues is told in that provider's terms."""
-    if ask.dialect.name != "responses" or ask.body.get("previous_response_id") is None:
+    if ask.caller != "responses" or ask.body.get("previous_response_id") is None:
         return ask.body
     if ask.whole is ask.body:
         return unwrapped(ask.body)[0]
