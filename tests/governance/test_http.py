@@ -1,6 +1,7 @@
 """The JSON API of access, through the whole application."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -85,13 +86,15 @@ def test_password_change(anybody: TestClient, person: Callable[[str], str]) -> N
     _sign_in(anybody, email, "x" * 12)
 
 
-ADMIN_ONLY = [
+ADMIN_ONLY: list[tuple[str, str, Any]] = [
     ("POST", "/api/people", {"email": "x@example.org", "role": "admin"}),
     ("PATCH", "/api/people/any", {"role": "admin"}),
     ("DELETE", "/api/people/any", None),
     ("GET", "/api/keys", None),
     ("POST", "/api/keys", {"name": "x", "scope": "call"}),
     ("DELETE", "/api/keys/any", None),
+    ("PATCH", "/api/keys/any", {"limits": {}}),
+    ("PATCH", "/api/project", {"limits": {}}),
 ]
 
 

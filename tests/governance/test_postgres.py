@@ -8,7 +8,7 @@ from sqlalchemy.schema import CreateSchema
 from noria.core import ids
 from noria.core.errors import Conflict, Unauthenticated
 from noria.core.settings import Settings
-from noria.governance import audit, people, service, sessions, tables
+from noria.governance import audit, people, projects, service, sessions, tables
 from noria.stores.connect import Stores
 from noria.stores.sql import Database
 
@@ -38,8 +38,16 @@ def test_access_on_postgres(postgres_server: str, settings: Settings) -> None:
             row, _ = service.mint_key(
                 connection, project_id=first.project_id, name="k", scope="call", ttl_hours=1, actor_id=""
             )
-            assert [k.id for k in service.gateway_keys(connection)] == [row.id]
-            page = audit.entries(connection, first.project_id, limit=2)
-            assert page.next and page.items[0].details["scope"] == "call" and page.items[1].actor == "admin"
+            service.limit_key(
+                connection, project_id=first.project_id, key_id=row.id, limits={"concurrent": 2}, actor_id=""
+            )
+            assert [(k.id, k.limits.concurrent) for k in service.gateway_keys(connection)] == [(row.id, 2)]
+            projects.limit_project(
+                connection, project_id=first.project_id, limits={"day_micros": 5}, actor_id=login.caller.id
+            )
+            assert projects.all_limits(connection)[first.project_id].day_micros == 5
+            page = audit.entries(connection, first.project_id, limit=4)
+            assert [entry.verb for entry in page.items[:2]] == ["project.limits", "key.limits"]
+            assert page.next and page.items[2].details["scope"] == "call" and page.items[3].actor == "admin"
     finally:
         stores.close()

@@ -4,9 +4,10 @@ Whoever can read the data folder is the installation's owner, so these ask for n
 unless a key is made to act as a person. They work while Noria runs, and when it does not.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 from sqlalchemy import Connection
@@ -14,9 +15,28 @@ from sqlalchemy.exc import DatabaseError
 
 from noria.core.errors import BadInput, NoriaError
 from noria.core.settings import load
+from noria.governance import allowances, roles, service
 from noria.governance import people as accounts
-from noria.governance import roles, service
+from noria.governance import projects as shared
+from noria.governance.limits import NO_LIMITS
+from noria.governance.records import KeyRow
 from noria.stores.connect import Stores
+
+_LIMITS = {
+    "requests_per_minute": "Requests a minute; 0: not limited.",
+    "tokens_per_minute": "Tokens a minute, in and out; 0: not limited.",
+    "concurrent": "Requests at the same time; 0: not limited.",
+    "day_dollars": "Dollars a day (UTC); 0: not limited.",
+    "month_dollars": "Dollars a month (UTC); 0: not limited.",
+}
+
+
+def _limits(command: Callable[..., None]) -> Callable[..., None]:
+    """The five options for limits; the command takes them as **limits."""
+    for name, text in reversed(_LIMITS.items()):
+        command = click.option(f"--{name.replace('_', '-')}", help=text)(command)
+    return command
+
 
 _data = click.option("--data", type=click.Path(path_type=Path), help="Data folder (default: ./noria-data).")
 
@@ -38,9 +58,7 @@ def list_people(data: Path | None) -> None:
 @people.command("add")
 @click.argument("email")
 @click.option("--name", default="", help="What others see; default: the address up to the @.")
-@click.option(
-    "--role", type=click.Choice(roles.ROLES), default="viewer", show_default=True, help="What the person may do."
-)
+@click.option("--role", type=click.Choice(roles.ROLES), default="viewer", show_default=True, help="What they may do.")
 @_data
 def add_person(email: str, name: str, role: str, data: Path | None) -> None:
     """Create an account and print its password once."""
@@ -87,7 +105,8 @@ def list_keys(everything: bool, data: Path | None) -> None:
     with _project(data) as (connection, project_id):
         for key in service.list_keys(connection, project_id, revoked=everything):
             may = " ".join(part for part in (key.scope, key.role, key.release) if part)
-            click.echo(f"{key.id}  {key.hint:6} {service.key_state(key):8} {may:24} {key.name}")
+            limited = f"  ({allowances.sentence(key.limits)})" if key.limits != NO_LIMITS else ""
+            click.echo(f"{key.id}  {key.hint:6} {service.key_state(key):8} {may:24} {key.name}{limited}")
 
 
 @keys.command("create")
@@ -97,9 +116,18 @@ def list_keys(everything: bool, data: Path | None) -> None:
 @click.option("--release", default="", help="Of a candidate key, like assistant@2.")
 @click.option("--as", "email", default="", help="With --scope manage: the person it acts as.")
 @click.option("--hours", type=float, help="How long it works; default: until it is revoked.")
+@_limits
 @_data
 def create_key(
-    name: str, scope: str, *, role: str | None, release: str, email: str, hours: float | None, data: Path | None
+    name: str,
+    scope: str,
+    *,
+    role: str | None,
+    release: str,
+    email: str,
+    hours: float | None,
+    data: Path | None,
+    **limits: str | None,
 ) -> None:
     """Make a key and print it once."""
     if email and scope != "manage":
@@ -114,6 +142,7 @@ def create_key(
             role=(role or "viewer") if scope == "manage" else role or "",
             release=release,
             ttl_hours=hours,
+            limits=allowances.from_fields(limits),
             actor_id=actor_id,
         )
     click.echo(f"{key}\nShown this once. Revoke it with: noria keys revoke {key[-4:]}")
@@ -126,14 +155,55 @@ def create_key(
 def revoke_key(key_id: str, reason: str, data: Path | None) -> None:
     """Stop a key, named by its id or its last four characters."""
     with _project(data) as (connection, project_id):
-        found = [k for k in service.list_keys(connection, project_id) if key_id in {k.id, k.hint[1:]}]
-        if len(found) != 1:
-            raise BadInput(
-                "There is no such key." if not found else "More than one key ends like that; nothing was revoked.",
-                hint="noria keys list --all shows ids.",
-            )
-        service.revoke_key(connection, project_id=project_id, key_id=found[0].id, actor_id="", reason=reason)
-    click.echo(f"Revoked {found[0].name} ({found[0].hint}).")
+        key = _find_key(connection, project_id, key_id)
+        service.revoke_key(connection, project_id=project_id, key_id=key.id, actor_id="", reason=reason)
+    click.echo(f"Revoked {key.name} ({key.hint}).")
+
+
+@keys.command("limit")
+@click.argument("key_id")
+@_limits
+@click.option("--reason", default="", help="Kept in the audit.")
+@_data
+def limit_key(key_id: str, reason: str, data: Path | None, **limits: str | None) -> None:
+    """Change what a key may use; limits that are not named stay. In force within a second."""
+    with _project(data) as (connection, project_id):
+        key = _find_key(connection, project_id, key_id)
+        changes = allowances.from_fields(limits)
+        if changes:
+            where: dict[str, Any] = {"project_id": project_id, "key_id": key.id, "actor_id": ""}
+            key = service.limit_key(connection, **where, limits=changes, reason=reason)
+    click.echo(f"{key.name} ({key.hint}): {allowances.sentence(key.limits) or 'not limited'}.")
+
+
+@click.group()
+def project() -> None:
+    """What all that is called in the project may use together."""
+
+
+@project.command("limits")
+@_limits
+@click.option("--reason", default="", help="Kept in the audit.")
+@_data
+def limit_project(reason: str, data: Path | None, **limits: str | None) -> None:
+    """Show the project's limits, or change those that are named. In force within a second."""
+    with _project(data) as (connection, project_id):
+        found = shared.get_project(connection, project_id)
+        changes = allowances.from_fields(limits)
+        if changes:
+            found = shared.limit_project(connection, project_id=project_id, limits=changes, reason=reason, actor_id="")
+    click.echo(f"Project {found.name}: {allowances.sentence(found.limits) or 'not limited'}.")
+
+
+def _find_key(connection: Connection, project_id: str, key_id: str) -> KeyRow:
+    """By its id or its last four characters. Raises BadInput."""
+    found = [k for k in service.list_keys(connection, project_id) if key_id in {k.id, k.hint[1:]}]
+    if len(found) != 1:
+        raise BadInput(
+            "There is no such key." if not found else "More than one key ends like that; nothing was changed.",
+            hint="noria keys list --all shows ids.",
+        )
+    return found[0]
 
 
 @contextmanager

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from noria.core.errors import Forbidden
-from noria.governance import audit, people, roles, service, sessions
-from noria.governance.records import AuditEntry, KeyRow, Person
+from noria.governance import audit, people, projects, roles, service, sessions
+from noria.governance.limits import NAMES
+from noria.governance.records import AuditEntry, KeyRow, Person, Project
 from noria.web.auth import Caller, allow
 from noria.web.deps import StoresDep
 from noria.web.paging import Cursor, Limit, Page
@@ -36,6 +37,9 @@ class NewPassword(BaseModel):
     new: str = Field(max_length=1000)
 
 
+_Limits = Annotated[dict[str, Any], Field(description=f"Any of {', '.join(NAMES)}; 0: not limited.")]
+
+
 class NewKey(BaseModel):
     name: str = Field(max_length=120)
     scope: str = Field(description="call, candidate, write_traces or manage.")
@@ -43,6 +47,12 @@ class NewKey(BaseModel):
     release: str = Field("", description='Of a candidate key: "assistant@2".')
     live: bool = Field(True, description="False keeps its traffic out of live figures.")
     ttl_hours: float | None = None
+    limits: _Limits = Field(default_factory=dict)
+
+
+class NewLimits(BaseModel):
+    limits: _Limits
+    reason: str = Field("", max_length=2000)
 
 
 class NewOwnKey(BaseModel):
@@ -182,9 +192,24 @@ def create_key(body: NewKey, stores: StoresDep, caller: Annotated[Caller, allow(
             release=body.release,
             live=body.live,
             ttl_hours=body.ttl_hours,
+            limits=body.limits,
             actor_id=caller.id,
         )
     return {"id": row.id, "key": key, "hint": row.hint}
+
+
+@router.patch("/keys/{key_id}")
+def limit_key(key_id: str, body: NewLimits, stores: StoresDep, caller: Annotated[Caller, allow("admin")]) -> KeyRow:
+    """Change what a key may use; limits that are not named stay."""
+    with stores.database.begin() as connection:
+        return service.limit_key(
+            connection,
+            project_id=caller.project_id,
+            key_id=key_id,
+            limits=body.limits,
+            reason=body.reason,
+            actor_id=caller.id,
+        )
 
 
 @router.delete("/keys/{key_id}")
@@ -193,6 +218,22 @@ def revoke_key(key_id: str, stores: StoresDep, caller: Annotated[Caller, allow("
     with stores.database.begin() as connection:
         return service.revoke_key(
             connection, project_id=caller.project_id, key_id=key_id, actor_id=caller.id, reason=reason
+        )
+
+
+@router.get("/project")
+def get_project(stores: StoresDep, caller: Annotated[Caller, allow("view")]) -> Project:
+    """The project that one works in, and what all that is called in it may use together."""
+    with stores.database.read() as connection:
+        return projects.get_project(connection, caller.project_id)
+
+
+@router.patch("/project")
+def limit_project(body: NewLimits, stores: StoresDep, caller: Annotated[Caller, allow("admin")]) -> Project:
+    """Change what the whole project may use; limits that are not named stay."""
+    with stores.database.begin() as connection:
+        return projects.limit_project(
+            connection, project_id=caller.project_id, limits=body.limits, reason=body.reason, actor_id=caller.id
         )
 
 

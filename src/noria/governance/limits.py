@@ -3,12 +3,11 @@
 A limit that is 0 does not limit. Kept as JSON without its zeros, so that most rows hold "{}".
 """
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from noria.core.errors import BadInput
+from noria.core import checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +35,10 @@ MOST: Final[dict[str, int]] = {
 
 def check_limits(raw: Any, where: str = "limits") -> Limits:
     """The limits in `raw`. Raises BadInput that names the field, below `where`, and what it may be."""
-    if not isinstance(raw, Mapping):
-        raise BadInput(f"{where} is an object with limits in it.", hint=f"Its fields: {', '.join(NAMES)}.")
-    for name in raw:
-        if name not in NAMES:
-            near = difflib.get_close_matches(str(name), NAMES, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"Its fields: {', '.join(NAMES)}."
-            raise BadInput(f"{where} has no field {str(name)[:60]!r}.", hint=hint)
-    for name, value in raw.items():
-        if type(value) is not int or not 0 <= value <= MOST[name]:
-            raise BadInput(f"{where}.{name} is a whole number from 0 to {MOST[name]:,}.", hint="0: not limited.")
-    return Limits(**raw)
+    given = checks.fields(raw, where, NAMES)
+    for name, value in given.items():
+        checks.whole(value, f"{where}.{name}", 0, MOST[name], "0: not limited.")
+    return Limits(**given)
 
 
 def decode_limits(raw: Mapping[str, Any] | None) -> Limits:

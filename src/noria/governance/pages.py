@@ -6,12 +6,12 @@ form itself and nowhere else.
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from sqlalchemy import Connection
 from starlette.responses import RedirectResponse, Response
 
 from noria.core.errors import Limited, Unauthenticated
-from noria.governance import audit, people, roles, service, sessions
+from noria.governance import allowances, audit, people, projects, roles, service, sessions
 from noria.governance.http import refuse_other_sites, set_cookie
 from noria.web.auth import Caller, allow
 from noria.web.deps import StoresDep
@@ -21,8 +21,35 @@ from noria.web.templates import local_path, render, see_other
 router = APIRouter()
 
 Text = Annotated[str, Form(max_length=1000)]
+Short = Annotated[str, Form(max_length=40)]
 Viewer = Annotated[Caller, allow("view")]
 Admin = Annotated[Caller, allow("admin")]
+
+
+class LimitFields:
+    """The five fields of a form for limits, as a dependency; an empty one (or a missing one, which is the same) is 0."""
+
+    def __init__(
+        self,
+        *,
+        requests_per_minute: Short = "",
+        tokens_per_minute: Short = "",
+        concurrent: Short = "",
+        day_dollars: Short = "",
+        month_dollars: Short = "",
+    ) -> None:
+        self.changes = allowances.from_fields(
+            {
+                "requests_per_minute": requests_per_minute,
+                "tokens_per_minute": tokens_per_minute,
+                "concurrent": concurrent,
+                "day_dollars": day_dollars,
+                "month_dollars": month_dollars,
+            }
+        )
+
+
+Limiting = Annotated[LimitFields, Depends()]
 
 
 @router.get("/login")
@@ -163,6 +190,7 @@ def make_key(
     *,
     release: Text = "",
     hours: Text = "",
+    limits: Limiting,
 ) -> Response:
     """Make a key for a program; it is shown in this answer only."""
     with stores.database.begin() as connection:
@@ -173,9 +201,35 @@ def make_key(
             scope=scope,
             release=release.strip(),
             ttl_hours=_hours(hours),
+            limits=limits.changes,
             actor_id=caller.id,
         )
         return _keys(request, caller, connection, fresh={"name": row.name, "value": key})
+
+
+@router.post("/settings/keys/{key_id}/limits")
+def limit_key(key_id: str, stores: StoresDep, caller: Admin, limits: Limiting, reason: Text = "") -> Response:
+    """Change what a key may use."""
+    with stores.database.begin() as connection:
+        service.limit_key(
+            connection,
+            project_id=caller.project_id,
+            key_id=key_id,
+            limits=limits.changes,
+            reason=reason,
+            actor_id=caller.id,
+        )
+    return see_other("/settings/keys", "The limits of the key are changed.")
+
+
+@router.post("/settings/limits")
+def limit_project(stores: StoresDep, caller: Admin, limits: Limiting, reason: Text = "") -> Response:
+    """Change what the whole project may use."""
+    with stores.database.begin() as connection:
+        projects.limit_project(
+            connection, project_id=caller.project_id, limits=limits.changes, reason=reason, actor_id=caller.id
+        )
+    return see_other("/settings/keys", "The limits of the project are changed.")
 
 
 @router.post("/settings/keys/{key_id}/revoke")
@@ -224,6 +278,8 @@ def _keys(request: Request, caller: Caller, connection: Connection, fresh: dict[
     context: dict[str, Any] = {"keys": service.list_keys(connection, caller.project_id), "fresh": fresh}
     context["names"] = {p.id: p.name for p in people.list_people(connection, caller.project_id)}
     context["state"] = service.key_state
+    context["project"] = projects.get_project(connection, caller.project_id)
+    context["fields"] = allowances.to_fields
     return render(request, caller, "governance/keys.html", **context)
 
 

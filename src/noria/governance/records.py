@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from noria.governance.limits import NO_LIMITS, Limits
+
 Role = Literal["viewer", "editor", "reviewer", "admin"]
 Scope = Literal["call", "candidate", "write_traces", "manage"]
 
@@ -36,6 +38,17 @@ class KeyRow:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    limits: Limits = NO_LIMITS
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project and what all that is called in it may use together."""
+
+    id: str
+    name: str
+    created_at: datetime
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +63,7 @@ class GatewayKey:
     live: bool
     expires_at: float
     """Unix seconds; 0: never."""
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)

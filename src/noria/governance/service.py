@@ -4,14 +4,16 @@
 lesser of both roles, so that a key can never approve what its owner may not, and "another person" means another person.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Select, insert, or_, select, update
 
 from noria.core import clock, ids
-from noria.core.errors import BadInput, NotFound
+from noria.core.errors import BadInput, Conflict, NotFound
 from noria.governance import audit, keys, roles
+from noria.governance.limits import NO_LIMITS, Limits, check_limits, decode_limits, sparse
 from noria.governance.people import add_person
 from noria.governance.records import FirstLogin, GatewayKey, KeyRow
 from noria.governance.sessions import authenticate
@@ -21,8 +23,19 @@ from noria.governance.tables import projects as project_table
 from noria.stores import changes
 from noria.stores.connect import Stores
 
-__all__ = ["add_person", "authenticate", "bootstrap", "gateway_keys", "list_keys", "mint_key", "revoke_key"]
+__all__ = [
+    "add_person",
+    "authenticate",
+    "bootstrap",
+    "gateway_keys",
+    "limit_key",
+    "list_keys",
+    "mint_key",
+    "revoke_key",
+]
 
+_CALLING = ("call", "candidate")
+"""Scopes of keys that may call endpoints."""
 _FIRST_ADMIN = "admin@localhost"
 
 
@@ -32,7 +45,9 @@ def bootstrap(stores: Stores) -> FirstLogin | None:
         if connection.execute(select(project_table.c.id).limit(1)).first() is not None:
             return None
         project_id = ids.new_id()
-        connection.execute(insert(project_table).values(id=project_id, name="default", created_at=clock.now()))
+        connection.execute(
+            insert(project_table).values(id=project_id, name="default", limits={}, created_at=clock.now())
+        )
         person, password = add_person(
             connection, project_id=project_id, email=_FIRST_ADMIN, name="admin", role="admin", actor_id=""
         )
@@ -65,24 +80,22 @@ def mint_key(
     release: str = "",
     live: bool = True,
     ttl_hours: float | None = None,
+    limits: Mapping[str, Any] | None = None,
     actor_id: str,
 ) -> tuple[KeyRow, str]:
     """Make a key; returns its row and the key itself, which is not kept.
 
     Scope "manage" wants a role and acts as `actor_id` when that is a person of the project; "candidate" wants the one
-    release it may call ("assistant@2"). `live=False` keeps its traffic out of live figures.
+    release it may call ("assistant@2"). `live=False` keeps its traffic out of live figures. `limits` are for keys that
+    call endpoints.
     """
-    roles.check_scope(scope)
-    if scope == "manage":
-        roles.check_role(role)
-    elif role:
-        raise BadInput(f"A key of scope {scope!r} has no role.", hint="Only manage keys do.")
-    if (scope == "candidate") != bool(release):
-        raise BadInput("A candidate key names one release, and only it does.", hint='Like "assistant@2".')
+    _check_kind(scope, role, release)
     if ttl_hours is not None and not 0 < ttl_hours <= 24 * 3650:
         raise BadInput("A key lives for more than 0 and at most 87,600 hours.", hint="Leave it out for no end.")
     if not name.strip():
         raise BadInput("A key needs a name, so that you know later what it is for.")
+    allowed = check_limits(limits or {})
+    _check_calls(scope, allowed)
     key, now = keys.new_key(), clock.now()
     row = KeyRow(
         id=ids.new_id(),
@@ -97,10 +110,11 @@ def mint_key(
         created_at=now,
         expires_at=now + timedelta(hours=ttl_hours) if ttl_hours is not None else None,
         revoked_at=None,
+        limits=allowed,
     )
-    values = {field: getattr(row, field) for field in KeyRow.__slots__}
+    values = {field: getattr(row, field) for field in KeyRow.__slots__} | {"limits": sparse(allowed)}
     connection.execute(insert(key_table).values(**values, digest=keys.digest(key)))
-    details = {"scope": scope, "role": role, "release": release, "name": row.name}
+    details = {"scope": scope, "role": role, "release": release, "name": row.name, "limits": sparse(allowed)}
     _audit(connection, project_id, actor_id, "key.create", row.id, details={k: v for k, v in details.items() if v})
     changes.bump(connection)
     return row, key
@@ -114,6 +128,32 @@ def revoke_key(connection: Connection, *, project_id: str, key_id: str, actor_id
     connection.execute(update(key_table).where(key_table.c.id == key_id).values(revoked_at=clock.now()))
     _audit(connection, project_id, actor_id, "key.revoke", key_id, reason=reason, details={"name": row.name})
     changes.bump(connection)
+    return get_key(connection, project_id, key_id)
+
+
+def limit_key(
+    connection: Connection,
+    *,
+    project_id: str,
+    key_id: str,
+    limits: Mapping[str, Any],
+    reason: str = "",
+    actor_id: str,
+) -> KeyRow:
+    """Change those of a key's limits that are named; 0 takes one away. In force at gateways within a second.
+
+    Raises NotFound, BadInput, or Conflict when the key works no more.
+    """
+    row = get_key(connection, project_id, key_id, lock=True)
+    changed = check_limits({**sparse(row.limits), **limits})
+    _check_calls(row.scope, changed)
+    if key_state(row) != "active":
+        raise Conflict(f"The key {row.name!r} works no more, so it has nothing to limit.", hint="Make another one.")
+    if changed != row.limits:
+        connection.execute(update(key_table).where(key_table.c.id == key_id).values(limits=sparse(changed)))
+        details = {"name": row.name, "from": sparse(row.limits), "to": sparse(changed)}
+        _audit(connection, project_id, actor_id, "key.limits", key_id, reason=reason, details=details)
+        changes.bump(connection)
     return get_key(connection, project_id, key_id)
 
 
@@ -139,16 +179,13 @@ def hours(text: str) -> float:
         raise BadInput("The number of hours is not a number; nothing was made.", hint="Like 24, or empty.") from error
 
 
-def get_key(connection: Connection, project_id: str, key_id: str) -> KeyRow:
-    """Raises NotFound."""
-    row = (
-        connection.execute(_select_keys().where(key_table.c.project_id == project_id, key_table.c.id == key_id))
-        .mappings()
-        .first()
-    )
+def get_key(connection: Connection, project_id: str, key_id: str, *, lock: bool = False) -> KeyRow:
+    """`lock`: for this transaction alone to change. Raises NotFound."""
+    query = _select_keys().where(key_table.c.project_id == project_id, key_table.c.id == key_id)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().first()
     if row is None:
         raise NotFound("There is no such key in this project.")
-    return KeyRow(**row)
+    return _key_row(row)
 
 
 def list_keys(connection: Connection, project_id: str, *, revoked: bool = True) -> list[KeyRow]:
@@ -156,13 +193,13 @@ def list_keys(connection: Connection, project_id: str, *, revoked: bool = True) 
     query = _select_keys().where(key_table.c.project_id == project_id).order_by(key_table.c.id.desc())
     if not revoked:
         query = query.where(key_table.c.revoked_at.is_(None), _not_expired(clock.now()))
-    return [KeyRow(**row) for row in connection.execute(query).mappings()]
+    return [_key_row(row) for row in connection.execute(query).mappings()]
 
 
 def gateway_keys(connection: Connection) -> list[GatewayKey]:
     """Valid keys of all projects that may call endpoints, for the snapshot."""
     query = select(key_table).where(
-        key_table.c.scope.in_(("call", "candidate")), key_table.c.revoked_at.is_(None), _not_expired(clock.now())
+        key_table.c.scope.in_(_CALLING), key_table.c.revoked_at.is_(None), _not_expired(clock.now())
     )
     return [
         GatewayKey(
@@ -173,9 +210,29 @@ def gateway_keys(connection: Connection) -> list[GatewayKey]:
             release=row.release,
             live=row.live,
             expires_at=row.expires_at.timestamp() if row.expires_at else 0.0,
+            limits=decode_limits(row.limits),
         )
         for row in connection.execute(query)
     ]
+
+
+def _check_kind(scope: str, role: str, release: str) -> None:
+    roles.check_scope(scope)
+    if scope == "manage":
+        roles.check_role(role)
+    elif role:
+        raise BadInput(f"A key of scope {scope!r} has no role.", hint="Only manage keys do.")
+    if (scope == "candidate") != bool(release):
+        raise BadInput("A candidate key names one release, and only it does.", hint='Like "assistant@2".')
+
+
+def _check_calls(scope: str, limits: Limits) -> None:
+    if limits != NO_LIMITS and scope not in _CALLING:
+        raise BadInput(f"A key of scope {scope!r} calls no model, so it has no limits.", hint="Leave them out.")
+
+
+def _key_row(row: Any) -> KeyRow:
+    return KeyRow(**{**row, "limits": decode_limits(row["limits"])})
 
 
 def _select_keys() -> Select[Any]:

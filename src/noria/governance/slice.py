@@ -7,6 +7,10 @@ SLICE = Slice(
     tables="noria.governance.tables",
     http="noria.governance.http:router",
     pages="noria.governance.pages:router",
-    commands=("noria.governance.commands:people", "noria.governance.commands:keys"),
+    commands=(
+        "noria.governance.commands:people",
+        "noria.governance.commands:keys",
+        "noria.governance.commands:project",
+    ),
     nav=(Nav("Audit", "/audit", group="Govern", order=80), Nav("Settings", "/settings", group="Govern", order=90)),
 )

@@ -8,6 +8,7 @@ projects = table(
     "projects",
     Column("id", String(36), primary_key=True),
     Column("name", String(80), nullable=False, unique=True),
+    Column("limits", Json, nullable=False),  # noria.governance.limits, without zeros
     Column("created_at", UtcTime(), nullable=False),
     subject=None,
     keep_days=None,
@@ -65,6 +66,7 @@ keys = table(
     Column("role", String(16), nullable=False),
     Column("release", String(200), nullable=False),
     Column("live", Boolean, nullable=False),
+    Column("limits", Json, nullable=False),  # noria.governance.limits, without zeros
     Column("person_id", String(36), ForeignKey("people.id"), nullable=True),
     Column("created_at", UtcTime(), nullable=False),
     Column("expires_at", UtcTime(), nullable=True),

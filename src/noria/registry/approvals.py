@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from noria.core import clock, ids
 from noria.core.errors import Conflict, Forbidden, NotFound
 from noria.governance import people
-from noria.registry import endpoints, gates, releases, tables
+from noria.registry import endpoints, gates, policies, releases, tables
 from noria.registry.clauses import wants_approvals, wants_evidence
 from noria.registry.naming import check_reason
 from noria.registry.records import Release
@@ -68,11 +68,14 @@ def reject(
 ) -> Release:
     """Say no for good: the release can never serve. Raises Conflict when it takes traffic or is over."""
     why = check_reason(reason)
-    endpoints.lock(connection, project_id, endpoint)
+    into = endpoints.lock(connection, project_id, endpoint)
     release = releases.find_release(connection, project_id, endpoint, number)
     if release.state not in releases.CANDIDATES:
         hint = "Roll back first." if release.state in {"canary", "primary"} else ""
+        if release.state == "shadow":
+            hint = "Take the shadow away first."
         raise Conflict(f"{endpoint}@{number} is {release.state}; it cannot be rejected.", hint=hint)
+    policies.check_not_fallback(connection, into, number)
     releases.move(connection, release, "rejected")
     releases.audit_release(connection, release, "release.reject", actor_id=actor_id, reason=why)
     changes.bump(connection)

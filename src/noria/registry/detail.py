@@ -46,7 +46,7 @@ def release_detail(stores: Stores, project_id: str, endpoint: str, number: int) 
         changed = releases.current_digest(connection, release) != release.digest
     serving, error = engines.state_of(stores.settings.folder, files)
     note = gates.stale(into, result, now.primary_id) if result else ""
-    if release.id in now.live:
+    if release.id in now.live and release.id != now.shadow_id:
         note = ""  # it serves or has served: what it was tested against then stays the answer
     detail = ReleaseDetail(
         release=release,
@@ -114,5 +114,5 @@ def _unproven(detail: ReleaseDetail) -> str:
         return ""
     if detail.gate_state in _GATE_WORDS:
         return _GATE_WORDS[detail.gate_state]
-    approved = detail.release.state == "approved" and len(detail.approvals) >= detail.approvals_wanted
+    approved = detail.release.state in {"approved", "shadow"} and len(detail.approvals) >= detail.approvals_wanted
     return "" if approved else _WAITS

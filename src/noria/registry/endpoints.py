@@ -33,6 +33,7 @@ class Rollout:
     canary_id: str | None
     canary_share: float
     shadow_id: str | None
+    shadow_share: float
     previous: list[str]
     """Primaries before this one that one can return to, newest last."""
 
@@ -71,7 +72,13 @@ def create_endpoint(
             connection.execute(insert(tables.endpoints).values(row))
     except IntegrityError as error:
         raise Conflict(f"There is an endpoint {name!r} already.", hint="Make a release for it.") from error
-    start = {"endpoint_id": endpoint_id, "project_id": project_id, "canary_share": 0.0, "previous": []}
+    start = {
+        "endpoint_id": endpoint_id,
+        "project_id": project_id,
+        "canary_share": 0.0,
+        "shadow_share": 0.0,
+        "previous": [],
+    }
     connection.execute(insert(tables.rollouts).values(**start, changed_at=now))
     _audit(connection, project_id, endpoint_id, "endpoint.create", actor_id=actor_id, details={"name": name})
     changes.bump(connection)
@@ -211,6 +218,7 @@ def _select(project_id: str) -> Select[Any]:
             func.coalesce(canary.c.number, 0).label("canary"),
             rollout.c.canary_share,
             func.coalesce(shadow.c.number, 0).label("shadow"),
+            rollout.c.shadow_share,
             count.label("releases"),
             rollout.c.changed_at,
         )

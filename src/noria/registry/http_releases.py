@@ -65,6 +65,10 @@ class Share(Promotion):
     share: float = Field(description="Above 0, below 1.")
 
 
+class ShadowShare(Promotion):
+    share: float = Field(1.0, description="Above 0, at most 1.")
+
+
 @router.get("/endpoints")
 def list_endpoints(stores: StoresDep, caller: Viewer, limit: Limit = 50, cursor: Cursor = None) -> Page[Endpoint]:
     """All endpoints, by name, each with what serves it."""
@@ -112,6 +116,12 @@ def list_history(
 def rollback(name: str, body: Reason, stores: StoresDep, caller: Reviewer) -> Endpoint:
     """Take the canary away; without one, return to the primary before this one."""
     return service.rollback(stores, project_id=caller.project_id, endpoint=name, reason=body.reason, actor_id=caller.id)
+
+
+@router.post("/endpoints/{name}/unshadow")
+def unshadow(name: str, body: Reason, stores: StoresDep, caller: Reviewer) -> Endpoint:
+    """Take the shadow away; its release is approved again."""
+    return service.unshadow(stores, project_id=caller.project_id, endpoint=name, reason=body.reason, actor_id=caller.id)
 
 
 @router.get("/endpoints/{name}/releases")
@@ -182,6 +192,21 @@ def reject(name: str, number: int, body: Reason, stores: StoresDep, caller: Revi
 def canary(name: str, number: int, body: Share, stores: StoresDep, caller: Reviewer) -> Endpoint:
     """Give a share of the sessions to an approved release, or change the canary's share."""
     return service.canary(
+        stores,
+        project_id=caller.project_id,
+        endpoint=name,
+        number=number,
+        share=body.share,
+        reason=body.reason,
+        actor_id=caller.id,
+        wait=PATIENCE if body.wait else 0.0,
+    )
+
+
+@router.post("/endpoints/{name}/releases/{number}/shadow")
+def shadow(name: str, number: int, body: ShadowShare, stores: StoresDep, caller: Reviewer) -> Endpoint:
+    """Let an approved release hear a share of the sessions; its answers are recorded and thrown away."""
+    return service.shadow(
         stores,
         project_id=caller.project_id,
         endpoint=name,

@@ -5,8 +5,8 @@ take it over, before they answer: a caller's next request meets the new rollout.
 changes that anybody else made within 0.1 s. One file lock keeps processes from writing over each other: whoever comes
 second finds its version there and leaves it.
 
-Which engines should run: those of everything that serves (primary, canary, and the primary that a rollback returns to), and
-those of the `WARM` candidates that somebody made, evaluated or approved last. Everything else sleeps, so that memory is
+Which engines should run: those of everything that serves (primary, canary, shadow, fallbacks of policies, and the primary that a
+rollback returns to), and those of the `WARM` candidates that somebody made, evaluated or approved last. Everything else sleeps, so that memory is
 bounded however many drafts there are.
 """
 
@@ -14,21 +14,23 @@ import fcntl
 import http.client
 import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, and_, func, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from noria.core import clock
 from noria.core.errors import NoriaError
+from noria.governance.projects import all_limits
+from noria.governance.records import GatewayKey
 from noria.governance.service import gateway_keys
 from noria.registry import engines, models, prompts, snapshot, tables
 from noria.registry.endpoints import Rollout
+from noria.registry.policy import EMPTY, Policy, decode
 from noria.registry.records import ModelVersion, PromptVersion
 from noria.registry.releases import CANDIDATES
 from noria.registry.snapshot import (
@@ -61,25 +63,32 @@ def build(stores: Stores) -> Snapshot:
         # Read first: what changes meanwhile may be in already, and is published again under its own number.
         version = changes.current(connection)
         rollouts = {row["endpoint_id"]: Rollout(**_only(row, Rollout)) for row in _rows(connection, tables.rollouts)}
-        releases = _releases(connection, rollouts.values())
+        policies = _policies(connection)
+        live = _live(connection, rollouts.values(), policies)
+        releases = _releases(connection, live)
         providers = _providers(connection)
         weights = _Weights(connection, releases, providers)
         spoken = _prompts(connection, releases)
-        keys = [KeyEntry(**asdict(key)) for key in gateway_keys(connection)]
+        keys = [_key(key) for key in gateway_keys(connection)]
+        limits = all_limits(connection)
         names = list(_rows(connection, tables.endpoints))
     by_endpoint: dict[str, dict[int, ReleaseEntry]] = {row["id"]: {} for row in names}
     for row in releases:
         files = weights.of(row)
         by_endpoint[row["endpoint_id"]][row["number"]] = _release(row, spoken, files.key if files else "")
     numbers = {row["id"]: row["number"] for row in releases}
-    endpoints = (_endpoint(row, rollouts[row["id"]], numbers, by_endpoint[row["id"]]) for row in names)
+    endpoints = (
+        _endpoint(row, rollouts[row["id"]], numbers, by_endpoint[row["id"]], policies.get(row["id"], EMPTY))
+        for row in names
+    )
     return Snapshot(
         version=version,
         published_at=clock.now().timestamp(),
         keys={key.digest: key for key in keys},
         endpoints={f"{entry.project_id}/{entry.name}": entry for entry in endpoints},
         providers=providers,
-        engines=_engines(stores.files, _awake(releases, rollouts.values()), weights),
+        engines=_engines(stores.files, _awake(releases, live), weights),
+        projects=limits,
     )
 
 
@@ -170,6 +179,10 @@ def _published(path: Path) -> int:
     return found.version if found else -1
 
 
+def _key(key: GatewayKey) -> KeyEntry:
+    return KeyEntry(**{name: getattr(key, name) for name in KeyEntry.__slots__})
+
+
 def _rows(connection: Connection, table: Any) -> Iterator[Any]:
     return iter(connection.execute(select(table)).mappings().all())
 
@@ -178,20 +191,37 @@ def _only(row: Any, record: Any) -> dict[str, Any]:
     return {name: row[name] for name in record.__slots__}
 
 
-def _releases(connection: Connection, rollouts: Iterable[Rollout]) -> list[Any]:
-    """Rows of every release that may still be called."""
-    live = sorted({release_id for rollout in rollouts for release_id in rollout.live})
+def _live(connection: Connection, rollouts: Iterable[Rollout], policies: Mapping[str, Policy]) -> set[str]:
+    """Ids of the releases that may be asked at any moment: those of rollouts, and the fallbacks of policies."""
+    live = {release_id for rollout in rollouts for release_id in rollout.live}
+    named = {endpoint_id: policy.fallbacks for endpoint_id, policy in policies.items() if policy.fallbacks}
     table = tables.releases
-    callable_ = or_(table.c.state.not_in(("retired", "rejected")), table.c.id.in_(live))
+    query = select(table.c.id, table.c.endpoint_id, table.c.number).where(table.c.endpoint_id.in_(sorted(named)))
+    return live | {row.id for row in connection.execute(query) if row.number in named[row.endpoint_id]}
+
+
+def _releases(connection: Connection, live: set[str]) -> list[Any]:
+    """Rows of every release that may still be called."""
+    table = tables.releases
+    callable_ = or_(table.c.state.not_in(("retired", "rejected")), table.c.id.in_(sorted(live)))
     return list(connection.execute(select(table).where(callable_)).mappings())
 
 
-def _awake(releases: Iterable[Any], rollouts: Iterable[Rollout]) -> list[Any]:
+def _awake(releases: Iterable[Any], live: set[str]) -> list[Any]:
     """The releases whose engines should run (module docstring)."""
-    live = {release_id for rollout in rollouts for release_id in rollout.live}
     candidates = [row for row in releases if row["state"] in CANDIDATES and row["id"] not in live]
     newest = sorted(candidates, key=lambda row: (row["touched_at"], row["id"]), reverse=True)[:WARM]
     return [row for row in releases if row["id"] in live] + newest
+
+
+def _policies(connection: Connection) -> dict[str, Policy]:
+    """The policies in force by endpoint id, of those endpoints that have any."""
+    table = tables.endpoint_policies
+    newest = select(table.c.endpoint_id, func.max(table.c.version).label("version")).group_by(table.c.endpoint_id)
+    last = newest.subquery()
+    joined = table.join(last, and_(last.c.endpoint_id == table.c.endpoint_id, last.c.version == table.c.version))
+    rows = connection.execute(select(table.c.endpoint_id, table.c.version, table.c.policy).select_from(joined))
+    return {row.endpoint_id: decode({**row.policy, "version": row.version}) for row in rows}
 
 
 class _Weights:
@@ -277,7 +307,9 @@ def _release(row: Any, spoken: dict[str, PromptVersion], engine: str) -> Release
     )
 
 
-def _endpoint(row: Any, rollout: Rollout, numbers: dict[str, int], releases: dict[int, ReleaseEntry]) -> EndpointEntry:
+def _endpoint(
+    row: Any, rollout: Rollout, numbers: dict[str, int], releases: dict[int, ReleaseEntry], policy: Policy
+) -> EndpointEntry:
     return EndpointEntry(
         id=row["id"],
         project_id=row["project_id"],
@@ -285,5 +317,8 @@ def _endpoint(row: Any, rollout: Rollout, numbers: dict[str, int], releases: dic
         primary=numbers.get(rollout.primary_id or "", 0),
         canary=numbers.get(rollout.canary_id or "", 0),
         canary_share=rollout.canary_share,
+        shadow=numbers.get(rollout.shadow_id or "", 0),
+        shadow_share=rollout.shadow_share,
+        policy=policy,
         releases=releases,
     )

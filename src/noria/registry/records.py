@@ -132,6 +132,7 @@ class Endpoint:
     canary: int = 0
     canary_share: float = 0.0
     shadow: int = 0
+    shadow_share: float = 0.0
     releases: int = 0
     """How many there have been."""
     changed_at: datetime | None = None
@@ -230,6 +231,32 @@ class RolloutEvent:
     actor: str
     """Name of the person or key; empty for the command line of the installation itself."""
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointPolicy:
+    """One version of an endpoint's policy; the newest is in force. Version 0, without an author, is the empty one that
+    every endpoint is born with."""
+
+    endpoint: str
+    version: int
+    policy: dict[str, Any]
+    """What differs from the empty policy (noria.registry.policy.sparse), without its version."""
+    author_id: str = ""
+    author: str = ""
+    """Name of the person or key; empty for the command line of the installation itself."""
+    reason: str = ""
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChange:
+    """One field that differs between two versions of a policy; None: as the empty policy has it."""
+
+    path: str
+    """"limits.day_micros", "guardrails[0].options.patterns"."""
+    before: Any
+    after: Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """Releases: immutable bundles with a digest of all that can change an answer, and the states they move through.
 
-    draft ──▶ evaluated ──▶ approved ──▶ canary ──▶ primary ──▶ retired
+    draft ──▶ evaluated ──▶ approved ──▶ canary, shadow ──▶ primary ──▶ retired
       └────────────┴────────────┴──▶ rejected, retired
 
-A rollback takes a release back to approved. Only `move` writes a state, and it fails when somebody else has moved it since.
+A rollback takes a release back to approved, as does the end of a shadow. A shadow may become the canary. Only `move` writes a state, and it fails when somebody else has moved it since.
 """
 
 import hashlib

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from noria.core.errors import BadInput, Conflict
-from noria.registry import endpoints, gates, publish, readiness, releases
+from noria.registry import endpoints, gates, policies, publish, readiness, releases
 from noria.registry.clauses import wants_approvals
 from noria.registry.endpoints import Rollout
 from noria.registry.naming import check_reason
@@ -55,6 +55,7 @@ def canary(
                 )
             _check_approved(connection, into, now, release)
             releases.move(connection, release, "canary")
+        silent = {"shadow_id": None, "shadow_share": 0.0} if now.shadow_id == release.id else {}
         endpoints.change_rollout(
             connection,
             into,
@@ -65,6 +66,7 @@ def canary(
             reason=why,
             canary_id=release.id,
             canary_share=share,
+            **silent,
         )
         details = {"share": share, "from": into.canary_share}
         releases.audit_release(connection, release, f"release.{event}", actor_id=actor_id, reason=why, details=details)
@@ -119,6 +121,7 @@ def promote(
         else:
             _check_approved(connection, into, now, release)
         before = now.primary_id
+        silent = {"shadow_id": None, "shadow_share": 0.0} if now.shadow_id == release.id else {}
         releases.move(connection, release, "primary")
         if before is not None:
             releases.move(connection, releases.get_release_by_id(connection, project_id, before), "retired")
@@ -134,6 +137,7 @@ def promote(
             canary_id=None,
             canary_share=0.0,
             previous=[*now.previous, *([before] if before else [])][-_KEPT:],
+            **silent,
         )
         details = {"before": into.primary, "first": first}
         releases.audit_release(connection, release, "release.promote", actor_id=actor_id, reason=why, details=details)
@@ -173,6 +177,76 @@ def rollback(stores: Stores, *, project_id: str, endpoint: str, reason: str, act
     return _swap(stores, project_id, endpoint, change)
 
 
+def shadow(
+    stores: Stores,
+    *,
+    project_id: str,
+    endpoint: str,
+    number: int,
+    share: float = 1.0,
+    reason: str,
+    actor_id: str,
+    wait: float = 0.0,
+) -> Endpoint:
+    """Let an approved release hear `share` (above 0, at most 1) of the sessions; what it says is recorded and thrown away.
+    For the shadow itself, change its share.
+
+    It wants approvals, since it is sent what people wrote, but no gate: it changes no answer, and what one learns from it
+    is evidence. Raises Conflict (state, approvals, digest, another shadow) or Unavailable while its engine starts.
+    """
+    why = check_reason(reason)
+    if not 0 < share <= 1:
+        raise BadInput("A shadow's share is above 0 and at most 1.", hint="1 lets it hear every session.")
+    target = releases.get_release(stores, project_id, endpoint, number)
+    readiness.ensure_ready(stores, target, wait=wait)
+
+    def change(connection: Connection, into: Endpoint, now: Rollout) -> None:
+        release = releases.find_release(connection, project_id, endpoint, number)
+        if now.shadow_id != release.id:
+            _check_shadow(connection, into, now, release)
+            releases.move(connection, release, "shadow")
+        endpoints.change_rollout(
+            connection,
+            into,
+            event="shadow",
+            release=number,
+            share=share,
+            actor_id=actor_id,
+            reason=why,
+            shadow_id=release.id,
+            shadow_share=share,
+        )
+        details = {"share": share, "from": into.shadow_share}
+        releases.audit_release(connection, release, "release.shadow", actor_id=actor_id, reason=why, details=details)
+
+    return _swap(stores, project_id, endpoint, change)
+
+
+def unshadow(stores: Stores, *, project_id: str, endpoint: str, reason: str, actor_id: str) -> Endpoint:
+    """Take the shadow away; its release is approved again. Raises Conflict when there is none."""
+    why = check_reason(reason)
+
+    def change(connection: Connection, into: Endpoint, now: Rollout) -> None:
+        if now.shadow_id is None:
+            raise Conflict(f"{endpoint} has no shadow.", hint="Start one with an approved release.")
+        release = releases.get_release_by_id(connection, project_id, now.shadow_id)
+        releases.move(connection, release, "approved")
+        endpoints.change_rollout(
+            connection,
+            into,
+            event="unshadow",
+            release=release.number,
+            share=0.0,
+            actor_id=actor_id,
+            reason=why,
+            shadow_id=None,
+            shadow_share=0.0,
+        )
+        releases.audit_release(connection, release, "release.unshadow", actor_id=actor_id, reason=why)
+
+    return _swap(stores, project_id, endpoint, change)
+
+
 def retire(stores: Stores, *, project_id: str, endpoint: str, number: int, reason: str, actor_id: str) -> Endpoint:
     """End a release for good: it can no longer be called, and its engine may stop. Raises Conflict while it serves."""
     why = check_reason(reason)
@@ -182,6 +256,9 @@ def retire(stores: Stores, *, project_id: str, endpoint: str, number: int, reaso
         name = f"{endpoint}@{number}"
         if release.id in {now.primary_id, now.canary_id}:
             raise Conflict(f"{name} takes traffic.", hint="Roll back, or promote another release first.")
+        if release.id == now.shadow_id:
+            raise Conflict(f"{name} is the shadow.", hint="Take the shadow away first.")
+        policies.check_not_fallback(connection, into, number)
         if release.state == "rejected" or (release.state == "retired" and release.id not in now.previous):
             raise Conflict(f"{name} is {release.state} already.")
         releases.move(connection, release, "retired")
@@ -217,6 +294,17 @@ def _check_no_canary(into: Endpoint) -> None:
         )
 
 
+def _check_shadow(connection: Connection, into: Endpoint, now: Rollout, release: Release) -> None:
+    name = f"{into.name}@{release.number}"
+    if release.id in {now.primary_id, now.canary_id}:
+        raise Conflict(f"{name} takes traffic, so it cannot be its own shadow.")
+    if now.shadow_id is not None:
+        raise Conflict(f"{into.name}@{into.shadow} is the shadow.", hint="Take it away first; one shadow at a time.")
+    if now.primary_id is None:
+        raise Conflict(f"Nothing serves {into.name} yet, so there is nothing to hear.", hint="Promote it.")
+    _check_said_yes(connection, into, release)
+
+
 def _check_first(connection: Connection, release: Release) -> None:
     if release.state not in releases.CANDIDATES:
         raise Conflict(f"{release.endpoint}@{release.number} is {release.state}; it cannot serve.")
@@ -226,8 +314,14 @@ def _check_first(connection: Connection, release: Release) -> None:
 
 def _check_approved(connection: Connection, into: Endpoint, now: Rollout, release: Release) -> None:
     """Raise Conflict unless the release may take traffic."""
+    _check_said_yes(connection, into, release)
+    gates.check_result(into, release, gates.latest_result(connection, release), now.primary_id)
+
+
+def _check_said_yes(connection: Connection, into: Endpoint, release: Release) -> None:
+    """Raise Conflict unless people have approved exactly what the release is now."""
     name = f"{into.name}@{release.number}"
-    if release.state not in {"approved", "canary"}:
+    if release.state not in {"approved", "canary", "shadow"}:
         if release.state in {"retired", "rejected"}:
             raise Conflict(f"{name} is {release.state}; it cannot serve.", hint="Make a new release of the same.")
         raise Conflict(
@@ -237,4 +331,3 @@ def _check_approved(connection: Connection, into: Endpoint, now: Rollout, releas
     have, want = len(gates.approvals_of(connection, release)), wants_approvals(into.gate)
     if have < want:
         raise Conflict(f"{name} has {have} of {want} approvals.", hint="Ask another reviewer.", code="no_approval")
-    gates.check_result(into, release, gates.latest_result(connection, release), now.primary_id)

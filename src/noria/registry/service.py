@@ -25,6 +25,15 @@ from noria.registry.models import (
     list_models,
     model_versions,
 )
+from noria.registry.policies import (
+    change_policy,
+    check_policy,
+    diff_policies,
+    get_policy,
+    policy_history,
+    put_policy,
+    restore_policy,
+)
 from noria.registry.prompts import (
     add_prompt_version,
     create_prompt,
@@ -51,7 +60,7 @@ from noria.registry.releases import (
     newest_releases,
     resolve_release,
 )
-from noria.registry.rollouts import canary, promote, retire, rollback, set_share
+from noria.registry.rollouts import canary, promote, retire, rollback, set_share, shadow, unshadow
 
 __all__ = [
     "add_key",
@@ -62,12 +71,15 @@ __all__ = [
     "canary",
     "change_endpoint",
     "change_key",
+    "change_policy",
     "check_clauses",
+    "check_policy",
     "create_endpoint",
     "create_prompt",
     "create_release",
     "current_digest",
     "diff",
+    "diff_policies",
     "ensure_local",
     "ensure_local_base",
     "ensure_ready",
@@ -80,6 +92,7 @@ __all__ = [
     "find_provider",
     "find_release",
     "get_model_version",
+    "get_policy",
     "get_prompt_version",
     "get_release",
     "get_release_by_id",
@@ -92,20 +105,25 @@ __all__ = [
     "mark_evaluated",
     "model_versions",
     "newest_releases",
+    "policy_history",
     "promote",
     "prompt_versions",
+    "put_policy",
     "record_edges",
     "record_gate",
     "reject",
     "release_detail",
     "remove_key",
     "resolve_release",
+    "restore_policy",
     "retire",
     "rollback",
     "rollout_of",
     "rotate_key",
     "set_label",
     "set_share",
+    "shadow",
+    "unshadow",
     "update_provider",
     "wake",
 ]

@@ -159,6 +159,7 @@ rollouts = table(
     Column("canary_id", String(36), ForeignKey("releases.id"), nullable=True),
     Column("canary_share", Float, nullable=False),
     Column("shadow_id", String(36), ForeignKey("releases.id"), nullable=True),
+    Column("shadow_share", Float, nullable=False),
     Column("previous", Json, nullable=False),  # ids of primaries before this one, newest last
     Column("changed_at", UtcTime(), nullable=False),
     subject=None,
@@ -177,6 +178,19 @@ rollout_events = table(
     Column("actor_id", String(36), nullable=False),
     Column("reason", Text, nullable=False),
     subject="actor_id",
+    keep_days=None,
+)
+
+endpoint_policies = table(
+    "endpoint_policies",
+    Column("endpoint_id", String(36), ForeignKey("endpoints.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),  # from 1, without gaps; the newest is in force
+    project_column(),
+    Column("policy", Json, nullable=False),  # noria.registry.policy, what differs from the empty one, without `version`
+    Column("author_id", String(36), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", UtcTime(), nullable=False),
+    subject="author_id",
     keep_days=None,
 )
 

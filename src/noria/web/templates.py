@@ -21,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined,
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from noria.core import money
 from noria.core.slices import Nav, Slice
 from noria.web import charts, i18n
 from noria.web.auth import Caller, Permission
@@ -171,6 +172,7 @@ def _environment() -> Environment:
     for name in ("number", "percent", "moment", "ago", "duration"):
         environment.filters[name] = pass_context(_filter(name))
     environment.filters |= {"bytes": _bytes, "pretty": _pretty, "script_json": _script_json, "iso": datetime.isoformat}
+    environment.filters["dollars"] = lambda micros: f"${money.dollars(micros)}"
     return environment
 
 

@@ -176,6 +176,7 @@ def upgrade() -> None:
         "projects",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("limits", Json, nullable=False),
         sa.Column("created_at", UtcTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_projects")),
         sa.UniqueConstraint("name", name=op.f("uq_projects_name")),
@@ -272,6 +273,24 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_dataset_versions_project_id"), ["project_id"], unique=False)
 
     op.create_table(
+        "endpoint_policies",
+        sa.Column("endpoint_id", sa.String(length=36), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("policy", Json, nullable=False),
+        sa.Column("author_id", sa.String(length=36), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("created_at", UtcTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["endpoint_id"], ["endpoints.id"], name=op.f("fk_endpoint_policies_endpoint_id_endpoints")
+        ),
+        sa.PrimaryKeyConstraint("endpoint_id", "version", name=op.f("pk_endpoint_policies")),
+        info={"subject": "author_id", "keep_days": None},
+    )
+    with op.batch_alter_table("endpoint_policies", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_endpoint_policies_project_id"), ["project_id"], unique=False)
+
+    op.create_table(
         "evaluation_comparisons",
         sa.Column("a_id", sa.String(length=36), nullable=False),
         sa.Column("b_id", sa.String(length=36), nullable=False),
@@ -344,6 +363,7 @@ def upgrade() -> None:
         sa.Column("role", sa.String(length=16), nullable=False),
         sa.Column("release", sa.String(length=200), nullable=False),
         sa.Column("live", sa.Boolean(), nullable=False),
+        sa.Column("limits", Json, nullable=False),
         sa.Column("person_id", sa.String(length=36), nullable=True),
         sa.Column("created_at", UtcTime(), nullable=False),
         sa.Column("expires_at", UtcTime(), nullable=True),
@@ -582,6 +602,7 @@ def upgrade() -> None:
         sa.Column("canary_id", sa.String(length=36), nullable=True),
         sa.Column("canary_share", sa.Float(), nullable=False),
         sa.Column("shadow_id", sa.String(length=36), nullable=True),
+        sa.Column("shadow_share", sa.Float(), nullable=False),
         sa.Column("previous", Json, nullable=False),
         sa.Column("changed_at", UtcTime(), nullable=False),
         sa.ForeignKeyConstraint(["canary_id"], ["releases.id"], name=op.f("fk_rollouts_canary_id_releases")),
@@ -661,6 +682,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_evaluation_comparisons_project_id"))
 
     op.drop_table("evaluation_comparisons")
+    with op.batch_alter_table("endpoint_policies", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_endpoint_policies_project_id"))
+
+    op.drop_table("endpoint_policies")
     with op.batch_alter_table("dataset_versions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_dataset_versions_project_id"))
         batch_op.drop_index("ix_dataset_versions_parent_id")
