@@ -17,5 +17,6 @@ SLICE = Slice(
         "noria.registry.commands:endpoints",
         "noria.registry.commands:release",
         "noria.registry.commands_prices:prices",
+        "noria.registry.commands_moving:import_",
     ),
 )
