@@ -26,6 +26,11 @@ class Folder:
         return self.root / "records.db"
 
     @property
+    def prices(self) -> Path:
+        """Prices of the installation's own, over those that Noria knows (docs/prices.md); need not be there."""
+        return self.root / "prices.toml"
+
+    @property
     def spans(self) -> Path:
         """chDB's folder; only the store process opens it."""
         return self.root / "spans"

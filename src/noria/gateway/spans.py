@@ -150,6 +150,8 @@ def _span(call: Call, output: Output | None, error: NoriaError | None) -> Span:
             usage = Usage(output=call.relay.chunks)
     if call.relay and call.relay.truncated:
         attributes["output_truncated"] = True
+    if usage.written:
+        attributes["cache_write_tokens"] = usage.written
     messages = ask.messages if ask else []
     if ask and ask.size > _LARGE:
         messages = [_shortened(message) for message in messages]

@@ -1,9 +1,10 @@
 """Keys of providers: added, replaced, weighed and taken away. A key comes in here and never goes out again.
 
-The sealed form is read by the publisher alone, for the snapshot; records and answers carry a hint. For AWS a key is
+The sealed form is read by the publisher, for the snapshot, and opened only to compare it; records and answers carry a hint. For AWS a key is
 either a Bedrock API key or "access key id:secret access key[:session token]" in one text.
 """
 
+import hmac
 import re
 from typing import Any
 
@@ -107,6 +108,18 @@ def by_provider(connection: Connection, project_id: str, provider_id: str = "") 
         values = {name: row[name] for name in ProviderKey.__slots__}
         found.setdefault(row["provider_id"], []).append(ProviderKey(**values))
     return found
+
+
+def has_key(stores: Stores, project_id: str, provider: str, api_key: str) -> bool:
+    """Whether the provider has exactly this key. Raises NotFound."""
+    wanted = api_key.strip()
+    sealer = Sealer(stores.settings.folder.secret)
+    table = tables.provider_keys
+    with stores.database.read() as connection:
+        row = _provider(connection, project_id, provider)
+        query = select(table.c.sealed).where(table.c.provider_id == row["id"])
+        kept = [sealer.unseal(sealed, purpose=f"provider:{row['id']}") for sealed in connection.scalars(query)]
+    return any(hmac.compare_digest(key.encode(), wanted.encode()) for key in kept)
 
 
 def sealed(stores: Stores, kind: str, provider_id: str, api_key: str) -> dict[str, str]:
