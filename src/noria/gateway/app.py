@@ -20,6 +20,7 @@ from noria.gateway.ask import Headers
 from noria.gateway.cache import AnswerCache
 from noria.gateway.calls import Calls
 from noria.gateway.catalog import Watcher
+from noria.gateway.client import Client
 from noria.gateway.conversations import RESPONSES, Conversations
 from noria.gateway.count import Counting
 from noria.gateway.dialects import openai
@@ -34,6 +35,7 @@ from noria.gateway.limits import Limiter
 from noria.gateway.metrics import Metrics
 from noria.gateway.reply import Send, send_body, send_error, send_json
 from noria.gateway.request import RequestPath
+from noria.gateway.resolver import Resolver
 from noria.gateway.response_store import ResponseStore
 from noria.gateway.spans import Recorder
 from noria.gateway.steps import Steps
@@ -168,8 +170,10 @@ class Gateway:
         settings = self._settings
         self._recorder = Recorder(settings.folder.journal / "gateway", self._metrics)
         self._counters = open_counters(settings)
-        upstream = Upstream(settings.provider_connect_timeout)
-        steps = Steps(upstream.session)
+        resolver = Resolver(allow_private=settings.allow_private_providers)
+        client = Client(resolver, connect_timeout=settings.provider_connect_timeout)
+        upstream = Upstream(client)
+        steps = Steps(client)
         times = Times.of(settings)
         self._conversations = Conversations(self._watcher, upstream, ResponseStore(settings.folder.responses), times)
         self._path = RequestPath(
@@ -194,6 +198,6 @@ class Gateway:
         await asyncio.gather(watching, purging, return_exceptions=True)
         await self._path.close()
         await self._counters.close()
-        await upstream.close()
+        await client.close()
         self._recorder.close()
         await send({"type": "lifespan.shutdown.complete"})
