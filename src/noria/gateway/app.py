@@ -58,12 +58,12 @@ class _WrongMethod(NoriaError):
 class Gateway:
     """The whole data plane; state lives from lifespan startup to shutdown."""
 
-    def __init__(self, settings: Settings, ready: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, settings: Settings, *, metrics: Metrics, ready: Callable[[], None] = lambda: None) -> None:
         """`ready` is called once requests can be answered."""
         self._settings = settings
         self._ready = ready
         self._watcher = Watcher(settings)
-        self._metrics = Metrics()
+        self._metrics = metrics
         self._path: RequestPath
         self._dialects: dict[str, CallerDialect] = {
             "/v1/chat/completions": CHAT,
@@ -82,7 +82,7 @@ class Gateway:
             "/openapi.json": ("GET", self._openapi),
         }
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
@@ -92,7 +92,7 @@ class Gateway:
             if scope["method"] != method and not (method == "GET" and scope["method"] == "HEAD"):
                 method = "GET, DELETE" if handler == self._conversations.fetch else method
                 raise _WrongMethod(f"{path[:100]} is called by {method}.")
-            await handler(path, dict(scope["headers"]), receive, send)
+            await handler(path, dict(scope["headers"]), Receive(receive, scope.get("noria.connection")), send)
         except NoriaError as error:
             extra = [(b"allow", method.encode())] if isinstance(error, _WrongMethod) else []
             dialect, request_id = self._dialect_of(path), new_trace_id()
@@ -160,12 +160,17 @@ class Gateway:
         key = authenticate(self._watcher.current().snapshot, headers)
         await send_body(send, 200, metrics.CONTENT_TYPE, self._metrics.text(key.project_id))
 
+    async def _share_metrics(self) -> None:
+        while True:
+            self._metrics.share()
+            await asyncio.sleep(1.0)
+
     async def _purge(self) -> None:
         while True:
             await asyncio.to_thread(self._conversations.purge)
             await asyncio.sleep(_PURGE_SECONDS)
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
+    async def _lifespan(self, receive: Callable[[], Awaitable[Any]], send: Send) -> None:
         await receive()
         settings = self._settings
         self._recorder = Recorder(settings.folder.journal / "gateway", self._metrics)
@@ -188,14 +193,14 @@ class Gateway:
         )
         self._counting = Counting(self._watcher, upstream, times, settings.max_body_mb * 1_000_000)
         self._watcher.refresh()
-        watching = asyncio.create_task(self._watcher.run())
-        purging = asyncio.create_task(self._purge())
+        tasks = [asyncio.create_task(run()) for run in (self._watcher.run, self._purge, self._share_metrics)]
         await send({"type": "lifespan.startup.complete"})
         self._ready()
         await receive()
-        for task in (watching, purging):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(watching, purging, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._metrics.share()
         await self._path.close()
         await self._counters.close()
         await client.close()

@@ -5,10 +5,12 @@ shape. The decision to know: a head that arrives in one packet, as nearly all do
 """
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from noria.gateway.guard import Guard
 
 _HEAD_SECONDS = 10.0
 _HEAD_BYTES = 32_768
@@ -41,6 +43,12 @@ class Connection(HttpToolsProtocol):
         self._refusal = _INVALID
         self._closing: asyncio.TimerHandle | None = None
         self._draining = False
+        self.gone = False
+        self.guard: Guard | None = None
+
+    @property
+    def has_whole_body(self) -> bool:
+        return self.cycle is not None and not self.cycle.more_body
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -49,6 +57,9 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._keep_open()
         super().connection_lost(exc)
+        self.gone = True
+        if self.guard is not None:
+            self.guard.client_left()
 
     def data_received(self, data: bytes) -> None:
         self._packet = len(data)
@@ -74,6 +85,7 @@ class Connection(HttpToolsProtocol):
         if self.parser.get_http_version() not in _VERSIONS:
             raise _Refused
         super().on_headers_complete()
+        cast("dict[str, object]", self.scope)["noria.connection"] = self
         if self._draining:
             self.cycle.keep_alive = False
 

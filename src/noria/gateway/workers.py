@@ -87,7 +87,6 @@ class Master:
         for worker in self._leaving[:]:
             if worker.process.poll() is not None:
                 self._leaving.remove(worker)
-                self._forget(worker)
         for worker in self._workers:
             _hear(worker)
         dead = [worker for worker in self._workers if worker.process.poll() is not None]
@@ -98,15 +97,9 @@ class Master:
             self._pause = 0.0 if well else min(max(0.1, self._pause * 2), _LONGEST_PAUSE)
             self._start_at = now + self._pause
             _close(worker)
-            self._forget(worker)
             _log.error("gateway worker %d ended with status %s", worker.process.pid, worker.process.returncode)
         if len(self._workers) < self._settings.gateway_workers and now >= self._start_at:
             self._workers.append(self._spawn())
-
-    def _forget(self, worker: _Worker) -> None:
-        """What a worker that is gone had under way counts no more; what it has counted stays."""
-        for path in self._metrics.glob(f"gauge_live*_{worker.process.pid}.db"):
-            path.unlink(missing_ok=True)
 
     def _exchange(self) -> None:
         """A new set of workers in the place of the old one; the old one stays when the new one does not come up."""
