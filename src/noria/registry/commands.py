@@ -17,14 +17,14 @@ from noria.registry.naming import number_of
 from noria.registry.readiness import PATIENCE
 from noria.stores.connect import Stores
 
-_data = click.option(
+data_option = click.option(
     "--data", type=click.Path(file_okay=False, path_type=Path), help="Data folder (default: ./noria-data)."
 )
 _reason = click.option("--reason", required=True, help="Why; kept in the audit and in the endpoint's history.")
 
 
 @contextmanager
-def _project(data: Path | None) -> Iterator[tuple[Stores, str]]:
+def project(data: Path | None) -> Iterator[tuple[Stores, str]]:
     stores = Stores(load(data=data))
     try:
         with stores.database.read() as connection:
@@ -35,10 +35,10 @@ def _project(data: Path | None) -> Iterator[tuple[Stores, str]]:
 
 
 @click.command()
-@_data
+@data_option
 def endpoints(data: Path | None) -> None:
     """List endpoints and what serves them."""
-    with _project(data) as (stores, project_id):
+    with project(data) as (stores, project_id):
         for one in service.list_endpoints(stores, project_id, limit=500).items:
             canary = f", release {one.canary} for {one.canary_share:.0%}" if one.canary else ""
             serving = f"release {one.primary}{canary}" if one.primary else "nothing serves yet"
@@ -51,18 +51,18 @@ def release() -> None:
 
 
 @release.command()
-@_data
+@data_option
 @click.argument("endpoint")
 @_reason
 def rollback(data: Path | None, endpoint: str, reason: str) -> None:
     """Take the canary away; without one, return to the primary before this one."""
-    with _project(data) as (stores, project_id):
+    with project(data) as (stores, project_id):
         after = service.rollback(stores, project_id=project_id, endpoint=endpoint, reason=reason, actor_id="")
         click.echo(f"Release {after.primary} serves {endpoint}.")
 
 
 @release.command()
-@_data
+@data_option
 @click.argument("release_name", metavar="ENDPOINT@NUMBER")
 @_reason
 def promote(data: Path | None, release_name: str, reason: str) -> None:
@@ -71,7 +71,7 @@ def promote(data: Path | None, release_name: str, reason: str) -> None:
     number = number_of(version)
     if not endpoint or number is None:
         raise BadInput(f"{release_name!r} names no release.", hint="Like assistant@2.")
-    with _project(data) as (stores, project_id):
+    with project(data) as (stores, project_id):
         after = service.promote(
             stores,
             project_id=project_id,

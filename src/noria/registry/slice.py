@@ -13,5 +13,9 @@ SLICE = Slice(
         Nav("Models", "/models", group="Serve", order=30),
         Nav("Providers", "/providers", group="Serve", order=40),
     ),
-    commands=("noria.registry.commands:endpoints", "noria.registry.commands:release"),
+    commands=(
+        "noria.registry.commands:endpoints",
+        "noria.registry.commands:release",
+        "noria.registry.commands_providers:providers",
+    ),
 )
