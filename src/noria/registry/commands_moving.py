@@ -4,20 +4,17 @@ Like the other commands of registry it works on the records directly. The plan i
 """
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from noria.core.errors import BadInput
-from noria.core.settings import load
 from noria.governance import people
-from noria.governance.service import default_project
+from noria.registry.commands import data_option, project
 from noria.registry.moving import litellm, tensorzero
 from noria.registry.moving.doing import Doing
 from noria.registry.moving.plan import SIGNS, Plan
-from noria.stores.connect import Stores
 
 _file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 _dry = click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
@@ -27,9 +24,6 @@ _approver = click.option(
     metavar="EMAIL",
     default="",
     help="The person who approves fallbacks and canaries; without one they wait for an approval.",
-)
-_data = click.option(
-    "--data", type=click.Path(file_okay=False, path_type=Path), help="Data folder (default: ./noria-data)."
 )
 
 
@@ -47,7 +41,7 @@ def import_() -> None:
 @_dry
 @_yes
 @_approver
-@_data
+@data_option
 def import_litellm(file: Path, dry_run: bool, yes: bool, approve_as: str, data: Path | None) -> None:
     """Take over LiteLLM's config.yaml: models, keys, fallbacks, limits, timeouts, retries."""
     try:
@@ -62,7 +56,7 @@ def import_litellm(file: Path, dry_run: bool, yes: bool, approve_as: str, data: 
 @_dry
 @_yes
 @_approver
-@_data
+@data_option
 def import_tensorzero(file: Path, dry_run: bool, yes: bool, approve_as: str, data: Path | None) -> None:
     """Take over TensorZero's tensorzero.toml: functions, variants, models, templates that only put values in."""
     _import(tensorzero.read(file, _environment()), dry_run=dry_run, yes=yes, approve_as=approve_as, data=data)
@@ -86,21 +80,10 @@ def _import(plan: Plan, *, dry_run: bool, yes: bool, approve_as: str, data: Path
         return
     if not yes:
         click.confirm("Do it?", abort=True)
-    with _project(data) as (stores, project_id):
+    with project(data) as (stores, project_id):
         approver_id = ""
         if approve_as:
             with stores.database.read() as connection:
                 approver_id = people.find_person(connection, project_id, approve_as).id
         Doing(stores, project_id, plan, approver_id, lambda text: click.echo(f"  {text}")).run()
     click.echo("Done. Keys for your applications: `noria keys create`. What costs what: `noria prices`.")
-
-
-@contextmanager
-def _project(data: Path | None) -> Iterator[tuple[Stores, str]]:
-    stores = Stores(load(data=data))
-    try:
-        with stores.database.read() as connection:
-            project_id = default_project(connection)
-        yield stores, project_id
-    finally:
-        stores.close()
