@@ -33,6 +33,7 @@ from noria.gateway.reply import Send, send_body, send_error, send_json
 from noria.gateway.request import RequestPath
 from noria.gateway.response_store import ResponseStore
 from noria.gateway.spans import Recorder
+from noria.gateway.tape import Tapes
 from noria.gateway.upstream import Upstream
 from noria.stores.counters import open_counters
 
@@ -149,13 +150,15 @@ class Gateway:
         settings = self._settings
         self._recorder = Recorder(settings.folder.journal / "gateway", self._metrics)
         self._counters = open_counters(settings)
+        tapes = Tapes(settings.folder)
+        tapes.sweep()
         upstream = Upstream(settings.provider_connect_timeout)
         times = Times.of(settings)
         self._conversations = Conversations(self._watcher, upstream, ResponseStore(settings.folder.responses), times)
         self._path = RequestPath(
             settings,
             watcher=self._watcher,
-            calls=Calls(self._watcher, upstream),
+            calls=Calls(self._watcher, upstream, tapes),
             limiter=Limiter(self._counters),
             recorder=self._recorder,
             conversations=self._conversations,

@@ -22,7 +22,7 @@ from noria.gateway.dialects.base import Json, ProviderDialect
 from noria.gateway.dialects.responses.ids import rewrapped
 from noria.gateway.failures import ProviderRefused
 from noria.gateway.guard import Guard
-from noria.gateway.plan import Plan
+from noria.gateway.plan import Listener, Plan
 from noria.gateway.sse import PassOn, Relay, Translate
 
 _log = logging.getLogger("noria.gateway")
@@ -50,6 +50,7 @@ class Stream:
     relay: Relay
     first: bytes
     response: aiohttp.ClientResponse
+    tape: Listener | None = None
 
     async def more(self, guard: Guard) -> bytes | None:
         """What the client may have next, None at the end. Raises ProviderFailed when it breaks off."""
@@ -61,6 +62,8 @@ class Stream:
                 guard.wait_at_most(guard.limits.idle)
                 piece = await content.readany()
                 guard.rest()
+                if self.tape is not None:
+                    self.tape.add(piece)
                 if not piece:
                     return relay.end() or None
                 if ready := relay.feed(piece):
@@ -71,11 +74,14 @@ class Stream:
 
     async def close(self) -> None:
         """Give the connection back when the answer was read to its end, cut it otherwise."""
-        content = self.response.content
+        content, rest = self.response.content, b""
         if self.relay.done and not content.at_eof():
             with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
                 async with asyncio.timeout(_LAST_BYTES_SECONDS):
-                    await content.readany()
+                    rest = await content.readany()
+        if self.tape is not None:
+            self.tape.add(rest)
+            self.tape.finish(complete=self.relay.done)
         if content.at_eof():
             self.response.release()
         else:
@@ -104,6 +110,8 @@ class Upstream:
         response: aiohttp.ClientResponse | None = None
         try:
             response = await self._post(plan)
+            if plan.tape is not None:
+                plan.tape.began(response.status, response.headers)
             if response.status != 200:
                 raise await _refusal(response, plan)
             if ask.stream:
@@ -169,6 +177,9 @@ def _cut(response: aiohttp.ClientResponse | None) -> None:
 
 async def _read(response: aiohttp.ClientResponse, plan: Plan) -> Whole:
     raw = await _bytes(response, _MAX_ANSWER)
+    if plan.tape is not None:
+        plan.tape.add(raw)
+        plan.tape.finish()
     try:
         answer = payload.tolerant(raw)
     except ValueError:
@@ -186,13 +197,17 @@ async def _begin(response: aiohttp.ClientResponse, plan: Plan, ask: Ask) -> Stre
         raise _garbage(response, plan)
     relay = _relay(plan, ask)
     while piece := await response.content.readany():
+        if plan.tape is not None:
+            plan.tape.add(piece)
         first = relay.feed(piece)
         if relay.failure:
+            if plan.tape is not None:
+                plan.tape.finish(complete=False)
             raise relay.failure
         if first or relay.done:
-            return Stream(relay, first, response)
+            return Stream(relay, first, response, plan.tape)
     if first := relay.end():
-        return Stream(relay, first, response)
+        return Stream(relay, first, response, plan.tape)
     raise ProviderFailed(f"The provider {plan.provider!r} ended its stream without an answer.")
 
 
@@ -227,7 +242,11 @@ async def _refusal(response: aiohttp.ClientResponse, plan: Plan) -> NoriaError:
         )
     if 300 <= status < 400:
         return ProviderFailed(f"The provider {plan.provider!r} redirects elsewhere, which is not followed.")
-    told = plan.adapter.refusal(status, response.headers, await response.content.read(_MAX_ERROR))
+    said = await response.content.read(_MAX_ERROR)
+    if plan.tape is not None:
+        plan.tape.add(said)
+        plan.tape.finish()
+    told = plan.adapter.refusal(status, response.headers, said)
     message = told.message or f"The provider {plan.provider!r} answered with status {status}."
     if plan.key:
         message = message.replace(plan.key, "…")

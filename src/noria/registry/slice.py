@@ -18,5 +18,6 @@ SLICE = Slice(
         "noria.registry.commands:release",
         "noria.registry.commands_prices:prices",
         "noria.registry.commands_moving:import_",
+        "noria.registry.commands_record:record",
     ),
 )
