@@ -130,7 +130,7 @@ def wrong_types() -> Iterator[Bad]:
         "modalities": ["text", {}],
         "service_tier": texts,
         "reasoning_effort": texts,
-        "noria": ["x", 5, [1]],
+        "noria": ["x", "", 5, 0, False, [1], []],
     }
     for name, values in wrong.items():
         for value in values:
@@ -146,8 +146,10 @@ def wrong_types() -> Iterator[Bad]:
     for name in ("model", "messages"):
         body = json.dumps({field: value for field, value in GOOD.items() if field != name}).encode()
         yield Bad(f"type: no {name}", request(body), 400)
-    body = json.dumps({**GOOD, "noria": {"variables": [1]}}).encode()
-    yield Bad("type: noria.variables", request(body), 400)
+    wrong_own: list[dict[str, Any]] = [{"variables": [1]}, {"tags": "x"}, {"session": 5}, {"user": []}]
+    for own in wrong_own:
+        body = json.dumps({**GOOD, "noria": own}).encode()
+        yield Bad(f"type: noria={own}", request(body), 400)
 
 
 def names() -> Iterator[Bad]:

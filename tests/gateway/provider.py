@@ -2,7 +2,8 @@
 
 Run as `python provider.py PORT`; models: ok, slow, stall, stall-stream, error-500, error-429, error-400, error-401, html,
 broken-json, no-usage, break, error-event, no-done, late-usage, flaky-N (fails N times first), key-K (wants the key K),
-slow-first (every odd call takes ten seconds). A model "MODE:key" counts its calls under `key`:
+slow-first (every odd call takes ten seconds), say (without the "echo: "), letters (say, a letter a chunk), calls (say, as a
+tool's argument), mends (say, until it is told that its answer does not fit). A model "MODE:key" counts its calls under `key`:
 GET /calls/key. What a text prompt said, or the last message, comes back as "echo: …", one word a chunk.
 """
 
@@ -17,6 +18,7 @@ from aiohttp import web
 CALLS: Counter[str] = Counter()
 ABORTED: Counter[str] = Counter()
 SEEN: dict[str, Any] = {}
+SAYING = frozenset({"say", "letters", "calls", "mends"})
 USAGE = {
     "prompt_tokens": 7,
     "completion_tokens": 3,
@@ -32,7 +34,10 @@ async def complete(request: web.Request) -> web.StreamResponse:
     CALLS[name] += 1
     SEEN[name] = {"body": body, "authorization": request.headers.get("Authorization"), "path": request.path}
     chat = request.path.endswith("/chat/completions")
-    text = "echo: " + (_last(body["messages"]) if chat else body["prompt"])
+    said = _last(body["messages"]) if chat else body["prompt"]
+    text = said if mode in SAYING else f"echo: {said}"
+    if mode == "mends" and "does not fit" in said:
+        text = body["messages"][0]["content"]
     if failed := _failure(mode) or _moody(mode, name, request):
         return failed
     try:
@@ -47,7 +52,9 @@ async def complete(request: web.Request) -> web.StreamResponse:
     except (asyncio.CancelledError, ConnectionResetError):
         ABORTED[name] += 1
         raise
-    choice = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+    choice: dict[str, Any] = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+    if mode == "calls":
+        choice["message"] = {"role": "assistant", "content": None, "tool_calls": [_call(text)]}
     answer = {
         "id": "c-1",
         "object": "chat.completion" if chat else "text_completion",
@@ -64,6 +71,10 @@ async def complete(request: web.Request) -> web.StreamResponse:
 def _last(messages: list[Any]) -> str:
     content = messages[-1].get("content")
     return content if isinstance(content, str) else json.dumps(content)
+
+
+def _call(text: str) -> dict[str, Any]:
+    return {"id": "t-1", "type": "function", "function": {"name": "send", "arguments": json.dumps({"to": text})}}
 
 
 def _failure(mode: str) -> web.Response | None:
@@ -97,6 +108,10 @@ async def _stream(request: web.Request, body: dict[str, Any], mode: str, chat: b
     }
     words = [word + " " for word in text.split(" ")]
     words = words * int(body.get("repeat", 1))
+    if mode == "letters":
+        words = list(text)
+    if mode == "calls":
+        words = list(_call(text)["function"]["arguments"])
     for number, word in enumerate(words):
         if mode == "error-event" and number == int(body.get("after", 1)):
             await asyncio.sleep(0.1)
@@ -107,7 +122,10 @@ async def _stream(request: web.Request, body: dict[str, Any], mode: str, chat: b
             assert request.transport is not None
             request.transport.abort()
             return response
-        delta = {"delta": {"content": word}} if chat else {"text": word}
+        delta: dict[str, Any] = {"delta": {"content": word}} if chat else {"text": word}
+        if mode == "calls":
+            head = {**_call(text), "function": {"name": "send", "arguments": word}} if number == 0 else {}
+            delta = {"delta": {"tool_calls": [{"function": {"arguments": word}, **head, "index": 0}]}}
         await _event(response, {**base, "choices": [{"index": 0, **delta, "finish_reason": None}], "usage": None})
         if mode == "stall-stream":
             await asyncio.sleep(60)

@@ -154,6 +154,7 @@ def test_a_body_that_never_comes_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
             (),
         ),
         ("a number past 64 bits", json.dumps({**GOOD, "brand_new": 10**30}).encode(), ()),
+        ("a whole number with a point", json.dumps({**GOOD, "n": 1.0}).encode(), ()),
         ("another content type", json.dumps(GOOD).encode(), (b"content-type: text/plain",)),
         ("no content type", json.dumps(GOOD).encode(), (b"content-type:",)),
         ("200 levels", json.dumps(GOOD).encode()[:-1] + b',"x":' + b"[" * 200 + b"]" * 200 + b"}", ()),

@@ -33,7 +33,8 @@ class Settings:
     spans_url: str = _setting("", "ClickHouse HTTP URL for spans; empty: the embedded store process.")
     files_url: str = _setting("", "Object storage URL for files; empty: a folder in the data folder.")
     counters_url: str = _setting(
-        "", "Redis URL that gateways on several machines share limits through; empty: a file in the data folder."
+        "",
+        "Redis URL that gateways on several machines share limits and kept answers through; empty: a file in the data folder.",
     )
     store_memory_mb: int = _setting(1024, "Memory limit of the embedded span store, in MB.")
     worker_slots: int = _setting(1, "Jobs that run at the same time on this machine.")
@@ -47,6 +48,7 @@ class Settings:
     provider_idle_timeout: float = _setting(60.0, "Seconds between two bytes of a provider's answer.")
     provider_total_timeout: float = _setting(600.0, "Seconds for a whole provider call.")
     max_body_mb: int = _setting(20, "Largest request body that the gateway reads, in MB.")
+    cache_memory_mb: int = _setting(8, "Memory that a gateway may use for kept answers, in MB; without Redis only.")
     max_upload_mb: int = _setting(512, "Largest file that can be imported, in MB.")
     allow_private_providers: bool = _setting(True, "Allow provider URLs on loopback and private addresses.")
     engine_threads: int = _setting(0, "Threads of each local engine; 0: one for each core.")

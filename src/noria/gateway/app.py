@@ -12,10 +12,12 @@ from typing import Any
 import orjson
 
 from noria.core.errors import NoriaError, NotFound
+from noria.core.ids import new_trace_id
 from noria.core.settings import Settings
 from noria.gateway import metrics
 from noria.gateway.access import authenticate, callable_names
 from noria.gateway.ask import Headers
+from noria.gateway.cache import AnswerCache
 from noria.gateway.calls import Calls
 from noria.gateway.catalog import Watcher
 from noria.gateway.conversations import RESPONSES, Conversations
@@ -27,14 +29,17 @@ from noria.gateway.dialects.embeddings import Embeddings
 from noria.gateway.dialects.messages import Messages
 from noria.gateway.dialects.text import TEXT
 from noria.gateway.guard import Receive, Times
+from noria.gateway.guardrails.run import Guardrails
 from noria.gateway.limits import Limiter
 from noria.gateway.metrics import Metrics
 from noria.gateway.reply import Send, send_body, send_error, send_json
 from noria.gateway.request import RequestPath
 from noria.gateway.response_store import ResponseStore
 from noria.gateway.spans import Recorder
+from noria.gateway.steps import Steps
 from noria.gateway.tape import Tapes
 from noria.gateway.upstream import Upstream
+from noria.stores.cache import open_cache
 from noria.stores.counters import open_counters
 
 _log = logging.getLogger("noria.gateway")
@@ -66,13 +71,14 @@ class Gateway:
             "/v1/responses": RESPONSES,
             "/v1/messages": MESSAGES,
         }
-        self._routes: dict[str, tuple[str, Handler]] = {
+        self.routes: dict[str, tuple[str, Handler]] = {
             **dict.fromkeys(self._dialects, ("POST", self._answer)),
             "/v1/messages/count_tokens": ("POST", self._count_tokens),
             "/v1/models": ("GET", self._models),
             "/healthz": ("GET", self._healthz),
             "/readyz": ("GET", self._readyz),
             "/metrics": ("GET", self._metrics_text),
+            "/openapi.json": ("GET", self._openapi),
         }
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -81,13 +87,20 @@ class Gateway:
             return
         path: str = scope["path"]
         try:
-            method, handler = self._routes.get(path) or self._other(path, scope["method"])
+            method, handler = self.routes.get(path) or self._other(path, scope["method"])
             if scope["method"] != method and not (method == "GET" and scope["method"] == "HEAD"):
-                raise _WrongMethod(f"{path} is called by {method}.")
+                method = "GET, DELETE" if handler == self._conversations.fetch else method
+                raise _WrongMethod(f"{path[:100]} is called by {method}.")
             await handler(path, dict(scope["headers"]), receive, send)
         except NoriaError as error:
             extra = [(b"allow", method.encode())] if isinstance(error, _WrongMethod) else []
-            await send_error(send, error, self._dialects.get(path, CHAT), extra=extra)
+            dialect, request_id = self._dialect_of(path), new_trace_id()
+            extra.append((dialect.request_id_header, request_id.encode()))
+            await send_error(send, error, dialect, request_id, extra)
+
+    def _dialect_of(self, path: str) -> CallerDialect:
+        """Whose shape the errors of a path have."""
+        return MESSAGES if path.startswith("/v1/messages/") else self._dialects.get(path, CHAT)
 
     def _other(self, path: str, method: str) -> tuple[str, Handler]:
         if path.startswith("/v1/models/"):
@@ -121,6 +134,12 @@ class Gateway:
         snapshot = self._watcher.current().snapshot
         return callable_names(snapshot, authenticate(snapshot, headers))
 
+    async def _openapi(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
+        """What this gateway serves, for generated clients and fuzzers."""
+        from noria.gateway import openapi
+
+        await send_json(send, 200, openapi.document(self.routes))
+
     async def _healthz(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
         """The process lives."""
         await send_json(send, 200, b'{"status":"ok"}')
@@ -153,13 +172,16 @@ class Gateway:
         tapes = Tapes(settings.folder)
         tapes.sweep()
         upstream = Upstream(settings.provider_connect_timeout)
+        steps = Steps(upstream.session)
         times = Times.of(settings)
         self._conversations = Conversations(self._watcher, upstream, ResponseStore(settings.folder.responses), times)
         self._path = RequestPath(
             settings,
             watcher=self._watcher,
-            calls=Calls(self._watcher, upstream, tapes),
             limiter=Limiter(self._counters),
+            guardrails=Guardrails(steps),
+            cache=AnswerCache(open_cache(settings), steps),
+            calls=Calls(self._watcher, upstream, tapes),
             recorder=self._recorder,
             conversations=self._conversations,
         )

@@ -15,11 +15,12 @@ from noria.core.records import Message
 from noria.gateway import payload
 from noria.gateway.dialects.base import CallerDialect, Json
 from noria.gateway.failures import BodyLate, ClientLeft
-from noria.gateway.fields import check_types
+from noria.gateway.fields import check_own, check_types
 from noria.gateway.guard import Receive
 
 _BODY_SECONDS = 60.0
 _HEADER_CHARS = 256
+_PASSED = ("anthropic-beta", "anthropic-version", "openai-beta")
 _LENGTH_DIGITS = 20
 
 Headers = dict[bytes, bytes]
@@ -46,13 +47,23 @@ class Ask:
     user: str = ""
     tags: list[str] = field(default_factory=list)
     row: str = ""
+    passed: dict[str, str] = field(default_factory=dict)
+    """Headers for a provider that speaks the caller's dialect: versions and betas of its API."""
     size: int = 0
     """Bytes of the body."""
+    caller: str = ""
+    """Name of the dialect that `body` is in; `dialect` may tell answers in a way of its own."""
+    retold: bool = False
+    """A guardrail gave other messages, so that `chat` is what is asked, and `body` no longer."""
+    original: "Ask | None" = None
+    """As the caller said it, where guardrails changed it."""
+    cache_control: str = ""
+    """The header of this name."""
 
     @property
     def told(self) -> Json:
         """The caller's body with its model, for those who answer in its dialect."""
-        return {**self.body, "model": self.model}
+        return {**(self.original or self).body, "model": self.model}
 
     @property
     def messages(self) -> list[Message]:
@@ -104,9 +115,11 @@ def _too_large(limit: int) -> TooLarge:
 def parse(raw: bytes, dialect: CallerDialect, headers: Headers, continued: Callable[[Json], Json] | None = None) -> Ask:
     """The request in `raw`; `continued` puts the conversation so far before it. Raises BadInput that names the field."""
     body = _object(raw)
-    own = body.pop("noria", None) or {}
+    own = body.pop("noria", None)
+    own = {} if own is None else own
     if not isinstance(own, dict):
         raise BadInput('"noria" must be an object.')
+    check_own(own)
     check_types(body)
     dialect.check(body)
     model = body.pop("model", None)
@@ -131,12 +144,15 @@ def parse(raw: bytes, dialect: CallerDialect, headers: Headers, continued: Calla
         stream=bool(stream),
         include_usage=not dialect.usage_on_request or bool(options.get("include_usage")),
         stream_options=options,
-        variables=_variables(own.get("variables")),
+        variables=own.get("variables") or {},
         session=_first_text(header(headers, b"x-noria-session"), own.get("session"), metadata.get("session_id")),
         user=_first_text(header(headers, b"x-noria-user"), own.get("user"), chat.get("user")),
         tags=_tags(header(headers, b"x-noria-tags"), own.get("tags")),
         row=header(headers, b"x-noria-row"),
+        passed={name: text for name in _PASSED if (text := header(headers, name.encode()))},
         size=len(raw),
+        caller=dialect.name,
+        cache_control=header(headers, b"cache-control"),
     )
 
 
@@ -154,14 +170,6 @@ def _object(body: bytes) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise BadInput("The body must be a JSON object.", code="invalid_json")
     return fields
-
-
-def _variables(variables: Any) -> dict[str, Any]:
-    if variables is None:
-        return {}
-    if not isinstance(variables, dict):
-        raise BadInput('"noria.variables" must be an object.')
-    return variables
 
 
 def _first_text(*values: Any) -> str:

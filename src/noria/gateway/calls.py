@@ -133,6 +133,8 @@ class _Tries:
                 calls._breakers.check(provider.id, provider.name, breaker)
                 key = calls._balancer.choose(provider, self._tried)
             plan = call.plan = make_plan(calls._watcher, self._asked.catalog, release, self._asked.ask, key)
+            if plan.left_out:
+                call.attributes["left_out"] = list(plan.left_out)
             if self._policy.timeouts.connect:
                 plan = replace(plan, connect_seconds=self._policy.timeouts.connect)
             if (order := self._asked.catalog.recording) is not None:

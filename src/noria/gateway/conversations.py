@@ -18,11 +18,13 @@ from noria.gateway.dialects.responses import Responses
 from noria.gateway.dialects.responses.ids import native_of, rewrapped
 from noria.gateway.dialects.responses.writer import ResponsesWriter
 from noria.gateway.guard import Guard, Receive, Times
+from noria.gateway.guardrails.restoring import RestoringWriter
 from noria.gateway.plan import make_kept_plan
+from noria.gateway.replay import Replay
 from noria.gateway.reply import Reply, Send
 from noria.gateway.response_store import ResponseStore, items_of
 from noria.gateway.spans import Call
-from noria.gateway.sse import Relay, Translate
+from noria.gateway.sse import Telling, Translate
 from noria.gateway.upstream import Upstream
 
 RESPONSES: Final = Responses()
@@ -64,12 +66,15 @@ class Conversations:
     def keep(self, call: Call, response: Json) -> None:
         """A response that was made here by translation. Raises NotReady when the disk does not take it."""
         if call.ask is not None:
-            self._store.keep(call.key.project_id, response, items_of(call.ask.whole))
+            asked = call.ask.original or call.ask
+            self._store.keep(call.key.project_id, response, items_of(asked.whole))
 
-    def keep_streamed(self, call: Call, relay: Relay) -> None:
+    def keep_streamed(self, call: Call, relay: Telling) -> None:
         """The same at the end of a stream; does nothing for other dialects and for what a provider keeps."""
-        if isinstance(relay, Translate) and isinstance(relay.writer, ResponsesWriter):
-            self.keep(call, relay.writer.response)
+        if isinstance(relay, Translate | Replay):
+            writer = relay.writer.inner if isinstance(relay.writer, RestoringWriter) else relay.writer
+            if isinstance(writer, ResponsesWriter):
+                self.keep(call, writer.response)
 
     def purge(self) -> None:
         """Forget what is too old; cheap enough for any time."""

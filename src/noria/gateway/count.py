@@ -1,7 +1,7 @@
 """`/v1/messages/count_tokens`: how long a request would be, asked of whoever can count.
 
 In: a request as for /v1/messages. Out: {"input_tokens": n}. The decision to know: a release without a prompt of its own whose
-provider speaks Anthropic's dialect is asked; for every other one the answer is an estimate and says so ("estimated": true).
+provider speaks Anthropic's dialect is asked; for every other one, and where guardrails stand, the answer is an estimate and says so ("estimated": true).
 Nothing is generated, so no span is written and nothing is counted against limits.
 """
 
@@ -40,7 +40,9 @@ class Counting:
         call.route = choose(endpoint, candidate, call.sticky)
         call.release = call.route.release
         told = messages.count_tokens(ask.body)
-        if (plan := make_count_plan(self._watcher, catalog, call.release, ask)) is not None:
+        plan = make_count_plan(self._watcher, catalog, call.release, ask)
+        # What guardrails have not seen goes to no provider, and counting is not worth their time.
+        if plan is not None and not endpoint.policy.guardrails:
             guard = Guard(receive, self._times)
             guard.watch_client()
             try:

@@ -4,10 +4,12 @@ ProviderFailed (core)
 └── ProviderRefused   the provider answered with an error of its own; its message and code are kept
 Unavailable (core)
 └── NotReady          a part is starting or full: try again after `retry_after` seconds
+    └── GuardrailFailed  a guardrail without which nothing passes could not be applied
 Limited (core)
 └── OverLimit         a limit or a budget is used up
 BadInput (core)
-└── BodyLate          the request's body did not arrive in time (408)
+├── BodyLate          the request's body did not arrive in time (408)
+└── GuardrailRefused  a guardrail of the endpoint does not let a request or its answer pass
 ClientLeft            nobody waits for the answer any more; never sent, only recorded (499)
 """
 
@@ -17,7 +19,7 @@ from noria.core.errors import BadInput, Limited, NoriaError, ProviderFailed, Una
 
 Unit = Literal["requests", "tokens", "concurrent", "day", "month"]
 
-_PASSED_ON = frozenset({400, 404, 409, 413, 415, 422, 429, 503, 504})
+_PASSED_ON = frozenset({400, 404, 409, 413, 415, 422, 429, 503, 504, 529})
 _MAX_RETRY_AFTER = 300.0
 
 
@@ -54,6 +56,12 @@ class NotReady(Unavailable):
         self.retry_after = retry_after
 
 
+class GuardrailFailed(NotReady):
+    """A check could not be made, and its policy says that nothing passes then."""
+
+    code = "guardrail_failed"
+
+
 class OverLimit(Limited):
     """A limit is used up. `retry_after` is in seconds; `unit` says which."""
 
@@ -69,6 +77,12 @@ class BodyLate(BadInput):
 
     status = 408
     code = "request_timeout"
+
+
+class GuardrailRefused(BadInput):
+    """Sending it again changes nothing, so no client should: 400."""
+
+    code = "guardrail_refused"
 
 
 class ClientLeft(NoriaError):

@@ -10,6 +10,7 @@ from typing import Any
 from noria.core.errors import BadInput
 
 Kind = tuple[str, frozenset[type]]
+_LARGEST = 2.0**63
 
 
 def _kind(words: str, *types: type) -> Kind:
@@ -38,8 +39,23 @@ _KINDS: dict[str, Kind] = {
 }
 
 
+_OWN: dict[str, Kind] = {"variables": _OBJECT, "session": _TEXT, "user": _TEXT, "tags": _LIST}
+
+
 def check_types(body: dict[str, Any]) -> None:
-    """Raises BadInput for the first field whose value has the wrong type."""
+    """Raises BadInput for the first field whose value has the wrong type. A whole number said as 5.0 becomes 5."""
+    _check(body, _KINDS, "")
+
+
+def check_own(own: dict[str, Any]) -> None:
+    """The same for what stands under "noria"."""
+    _check(own, _OWN, "noria.")
+
+
+def _check(body: dict[str, Any], kinds: dict[str, Kind], where: str) -> None:
     for name, value in body.items():
-        if (kind := _KINDS.get(name)) is not None and value is not None and type(value) not in kind[1]:
-            raise BadInput(f'"{name}" must be {kind[0]}.')
+        if (kind := kinds.get(name)) is None or value is None or type(value) in kind[1]:
+            continue
+        if int not in kind[1] or type(value) is not float or not value.is_integer() or abs(value) >= _LARGEST:
+            raise BadInput(f'"{where}{name}" must be {kind[0]}.')
+        body[name] = int(value)

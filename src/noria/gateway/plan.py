@@ -65,6 +65,8 @@ class Plan:
     """The provider's key, only to be cut out of its error texts."""
     release: str = ""
     """"assistant@2"."""
+    left_out: tuple[str, ...] = ()
+    """Fields of the caller that this provider would refuse and that change no answer."""
     connect_seconds: float = 0.0
     """To connect within; 0: the installation's setting."""
     tape: Listener | None = None
@@ -86,11 +88,17 @@ def make_plan(
     key = watcher.provider_key(provider, chosen)
     base = catalog.engine_url(release) + "/v1" if provider.kind == "local" else provider.base_url
     dialect, fields, parameters = _told(release, ask, provider, adapter.spoken(provider))
+    left_out: list[str] = []
+    if dialect is CHAT and ask.caller == "messages" and provider.kind != "local":
+        fields, left_out = _plain(fields, provider)
     to = Call(provider, base, release.model, dialect.name, ask.stream)
     body = adapter.body(to, fields)
     url = adapter.url(to)
     name = f"{ask.model.rpartition('@')[0] or ask.model}@{release.number}"
-    return Plan(url, adapter.headers(to, key, url, body), body, dialect, adapter, to, parameters, key, name)
+    headers = adapter.headers(to, key, url, body)
+    if dialect.name == ask.caller:
+        headers = {**headers, **ask.passed}
+    return Plan(url, headers, body, dialect, adapter, to, parameters, key, name, tuple(left_out))
 
 
 def _told(
@@ -99,14 +107,14 @@ def _told(
     """The provider's dialect, the request in it, and its parameters in the hub's words; the caller's win over the release's."""
     parameters = {**release.parameters, **ask.chat}
     if release.prompt is None:
-        if ask.dialect.name in spoken and (dialect := _DIALECTS.get(ask.dialect.name)) is not None:
+        if not ask.retold and ask.caller in spoken and (dialect := _DIALECTS.get(ask.caller)) is not None:
             return dialect, {**dialect.parameters(release.parameters), **_passed_on(ask), **_options(ask)}, parameters
         if not ask.messages:
             raise BadInput(
                 f"The provider {provider.name!r} takes no {ask.dialect.span_name}.", hint="Call another endpoint."
             )
         dialect = _conversing(spoken, provider)
-        return dialect, dialect.from_chat(_plain(parameters, ask, provider, dialect)), parameters
+        return dialect, dialect.from_chat(parameters), parameters
     if not ask.messages:
         raise BadInput("This endpoint has a prompt of its own, so it takes one text.", hint="Send one prompt as text.")
     rendered: str | list[Message] = render_prompt(release.prompt, ask.messages, ask.variables)
@@ -119,8 +127,7 @@ def _told(
         content = {**_with_schema(parameters, provider), "prompt": rendered}
         return TEXT, TEXT.from_chat(content), parameters
     dialect = _conversing(spoken, provider)
-    told = _plain({**parameters, "messages": rendered}, ask, provider, dialect)
-    return dialect, dialect.from_chat(told), parameters
+    return dialect, dialect.from_chat({**parameters, "messages": rendered}), parameters
 
 
 def make_kept_plan(watcher: Watcher, catalog: Catalog, release: ReleaseEntry, response_id: str) -> Plan | None:
@@ -137,7 +144,7 @@ def make_kept_plan(watcher: Watcher, catalog: Catalog, release: ReleaseEntry, re
 
 def _passed_on(ask: Ask) -> Json:
     """The body for a provider that speaks as the caller does; what it continues is told in that provider's terms."""
-    if ask.dialect.name != "responses" or ask.body.get("previous_response_id") is None:
+    if ask.caller != "responses" or ask.body.get("previous_response_id") is None:
         return ask.body
     if ask.whole is ask.body:
         return unwrapped(ask.body)[0]
@@ -148,21 +155,25 @@ def _passed_on(ask: Ask) -> Json:
 def make_count_plan(watcher: Watcher, catalog: Catalog, release: ReleaseEntry, ask: Ask) -> Plan | None:
     """The question how many tokens a request is; None when the release's provider cannot answer it."""
     provider = catalog.snapshot.providers.get(release.provider_id)
-    if provider is None or release.prompt is not None or "messages" not in ADAPTERS[provider.kind].spoken(provider):
+    if provider is None or release.prompt is not None:
         return None
     adapter = ADAPTERS[provider.kind]
+    if provider.kind != "local" and "messages" not in adapter.spoken(provider):
+        return None
     key = watcher.provider_key(provider)
-    to = Call(provider, provider.base_url, release.model, "messages", False)
+    base = catalog.engine_url(release) + "/v1" if provider.kind == "local" else provider.base_url
+    to = Call(provider, base, release.model, "messages", False)
     url = adapter.url(to) / "count_tokens"
     body = adapter.body(to, messages.count_request(ask.body))
     return Plan(url, adapter.headers(to, key, url, body), body, _DIALECTS["messages"], adapter, to, {}, key)
 
 
-def _plain(chat: Json, ask: Ask, provider: ProviderEntry, dialect: ProviderDialect) -> Json:
-    """Without the words that only Anthropic's dialect has, for OpenAI and Azure, which refuse what they do not know."""
-    if ask.dialect.name != "messages" or dialect is not CHAT or provider.kind == "local":
-        return chat
-    return messages.plain(chat)[0]
+def _plain(chat: Json, provider: ProviderEntry) -> tuple[Json, list[str]]:
+    """Without the words that only Anthropic's dialect has, which OpenAI and its kin refuse, and which those were."""
+    told, left_out = messages.plain(chat)
+    if "max_tokens" in told and (provider.kind == "azure" or "//api.openai.com/" in provider.base_url):
+        told["max_completion_tokens"] = told.pop("max_tokens")  # models that reason take no other name
+    return told, left_out
 
 
 def _options(ask: Ask) -> Json:

@@ -59,6 +59,8 @@ class Reply:
         if call.route and call.release:
             name = f"{call.route.endpoint.name}@{call.release.number}"
             headers.append((b"x-noria-release", name.encode("ascii", "replace")))
+        if call.cache:
+            headers.append((b"x-noria-cache", call.cache.encode()))
         return headers
 
 

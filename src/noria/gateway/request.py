@@ -1,4 +1,4 @@
-"""The request path, as one page: authenticate, resolve, limit, cache, guard, call, stream, emit.
+"""The request path, as one page: authenticate, resolve, limit, guard, cache, call, stream, emit.
 
 In: one HTTP request that wants a model. Out: its answer, in its caller's dialect whatever happens, and exactly one span for
 every request with a valid key. The decision to know: the span is in the journal before the last byte of the answer is
@@ -9,6 +9,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from noria.core.clock import now_ns
@@ -18,6 +19,7 @@ from noria.core.settings import Settings
 from noria.gateway import usage
 from noria.gateway.access import authenticate, choose, resolve
 from noria.gateway.ask import Headers, header, parse, read_body
+from noria.gateway.cache import AnswerCache
 from noria.gateway.calls import Asked, Calls
 from noria.gateway.catalog import Watcher
 from noria.gateway.conversations import Conversations
@@ -26,11 +28,13 @@ from noria.gateway.dialects.base import CallerDialect, Json
 from noria.gateway.dialects.responses.ids import rewrapped
 from noria.gateway.failures import ClientLeft, NotReady
 from noria.gateway.guard import Guard, Receive, Times
+from noria.gateway.guardrails.run import Around, Guardrails
 from noria.gateway.limits import Limiter, Ticket
+from noria.gateway.replay import Replay, assembled
 from noria.gateway.reply import Reply, Send
 from noria.gateway.shadow import Shadows
 from noria.gateway.spans import Call, Recorder
-from noria.gateway.upstream import Stream, Whole
+from noria.gateway.upstream import Stream, Streamed, Whole
 from noria.registry.policy import EMPTY
 from noria.registry.snapshot import KeyEntry
 
@@ -48,14 +52,18 @@ class RequestPath:
         settings: Settings,
         *,
         watcher: Watcher,
-        calls: Calls,
         limiter: Limiter,
+        guardrails: Guardrails,
+        cache: AnswerCache,
+        calls: Calls,
         recorder: Recorder,
         conversations: Conversations,
     ) -> None:
         self._watcher = watcher
-        self._calls = calls
         self._limiter = limiter
+        self._guardrails = guardrails
+        self._cache = cache
+        self._calls = calls
         self._conversations = conversations
         self._recorder = recorder
         self._times = Times.of(settings)
@@ -64,6 +72,7 @@ class RequestPath:
 
     async def close(self) -> None:
         await self._shadows.close()
+        await self._cache.close()
 
     async def answer(self, headers: Headers, dialect: CallerDialect, receive: Receive, send: Send) -> None:
         """One request from its headers to its last byte."""
@@ -85,10 +94,15 @@ class RequestPath:
                 guard.use(self._times.under(endpoint.policy.timeouts))
             if (ticket := await self._limiter.admit(catalog.snapshot, call)) is not None:
                 call.headers += ticket.headers
-            self._shadows.begin(catalog, call, ask)
-            answer = await self._calls.answer(Asked(catalog, call, ask, guard))
-            if isinstance(answer, Stream):
+            asked = Asked(catalog, call, ask, guard)
+            around = self._guardrails.around(asked, self._calls) if endpoint.policy.guardrails else None
+            ask = await around.before() if around else ask
+            kept = await self._cache.find(call, ask) if endpoint.policy.cache.mode != "off" else None
+            answer = kept or await self._call(replace(asked, ask=ask), around)
+            if not isinstance(answer, Whole):
                 await self._stream(answer, call, guard, reply)
+            elif ask.stream:
+                await self._stream(Replay(answer.chat, ask), call, guard, reply)
             else:
                 await self._whole(answer, call, guard, reply)
         except asyncio.CancelledError as error:
@@ -103,10 +117,19 @@ class RequestPath:
             if ticket is not None:
                 await self._limiter.settle(ticket, call)
 
+    async def _call(self, asked: Asked, around: Around | None) -> Whole | Stream:
+        """What the release answers, and its shadow beside it, within the guardrails that stand around it."""
+        self._shadows.begin(asked.catalog, asked.call, asked.ask)
+        if around is None:
+            return await self._calls.answer(asked)
+        return await around.after(await self._calls.answer(replace(asked, ask=around.to_ask())))
+
     async def _whole(self, answer: Whole, call: Call, guard: Guard, reply: Reply) -> None:
         body = self._told(answer, call)
         call.first_ns = now_ns()
         self._recorder.write(call, usage.whole(answer.chat))
+        if call.cache_key:
+            self._cache.keep(call, answer.chat)
         guard.done = True
         await reply.json(200, body)
 
@@ -118,14 +141,14 @@ class RequestPath:
         if answer.dialect.name == "responses" == ask.dialect.name:
             return openai.encoded(rewrapped(answer.answer, call.plan.release if call.plan else ""))
         told = ask.dialect.answer(answer.chat, ask.told)
-        if ask.dialect.name == "responses":
+        if ask.caller == "responses":
             self._conversations.keep(call, told)
         return openai.encoded(told)
 
     def _continued(self, key: KeyEntry, dialect: CallerDialect) -> Callable[[Json], Json] | None:
         return partial(self._conversations.continued, key.project_id) if dialect.name == "responses" else None
 
-    async def _stream(self, stream: Stream, call: Call, guard: Guard, reply: Reply) -> None:
+    async def _stream(self, stream: Streamed, call: Call, guard: Guard, reply: Reply) -> None:
         relay = call.relay = stream.relay
         try:
             call.first_ns = now_ns()
@@ -138,6 +161,8 @@ class RequestPath:
             last = relay.last()
             self._conversations.keep_streamed(call, relay)
             self._recorder.write(call, output)
+            if call.cache_key and not relay.truncated:
+                self._cache.keep(call, assembled(relay.told()))
             guard.done = True
             await reply.end_stream(last)
         except ProviderFailed as error:
@@ -157,9 +182,11 @@ class RequestPath:
     async def _fail(self, error: NoriaError, call: Call, guard: Guard, reply: Reply) -> None:
         """Record the failure, then tell it; a span that cannot be written is the failure that is told."""
         guard.done = True
+        if call.plan is not None and call.plan.key and call.plan.key in error.message:
+            error.message = error.message.replace(call.plan.key, "…")
         if not call.recorded:
             try:
-                self._recorder.write(call, call.relay.output() if call.relay else None, error)
+                self._recorder.write(call, call.relay.output() if call.relay else call.output, error)
             except NotReady as failure:
                 error = failure
         if not isinstance(error, ClientLeft):

@@ -10,7 +10,7 @@ import os
 import time
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from noria.core.clock import now_ns
 from noria.core.errors import NoriaError, TooLarge, Unavailable
@@ -21,7 +21,7 @@ from noria.gateway.dialects.base import CallerDialect
 from noria.gateway.failures import NotReady
 from noria.gateway.metrics import Metrics
 from noria.gateway.plan import Plan
-from noria.gateway.sse import Relay
+from noria.gateway.sse import Telling
 from noria.gateway.usage import Output, Usage
 from noria.registry.snapshot import KeyEntry, ReleaseEntry
 from noria.stores.journal import JournalWriter
@@ -52,7 +52,12 @@ class Call:
     release: ReleaseEntry | None = None
     plan: Plan | None = None
     first_ns: int = 0
-    relay: Relay | None = None
+    relay: Telling | None = None
+    output: Output | None = None
+    """What was paid for before a guardrail refused it."""
+    cache: Literal["", "hit", "miss"] = ""
+    cache_key: str = ""
+    """Under which the answer may be kept; "" when it may not."""
     attributes: dict[str, Any] = field(default_factory=dict)
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     """More headers for the answer."""
@@ -133,6 +138,8 @@ def _record(span: Span) -> dict[str, Any]:
 def _span(call: Call, output: Output | None, error: NoriaError | None) -> Span:
     ask, route, release, plan = call.ask, call.route, call.release, call.plan
     usage = output.usage if output else Usage()
+    if call.cache == "hit":  # nobody was paid for it
+        usage = Usage(known=True)
     attributes = call.attributes
     if output and output.finish_reason:
         attributes["finish_reason"] = output.finish_reason
@@ -189,6 +196,7 @@ def _span(call: Call, output: Output | None, error: NoriaError | None) -> Span:
         prompt_name=prompt.name if prompt else "",
         prompt_version=prompt.version if prompt else 0,
         dataset_row=ask.row if ask else "",
+        cache_hit=call.cache == "hit",
         streamed=ask.stream if ask else False,
         key_id=call.key.id,
         live=call.key.live and not (route and route.arm in _NOT_LIVE),

@@ -28,25 +28,15 @@ Event = tuple[str, bytes]
 """Name ("" when it has none) and data of one event."""
 
 
-class Relay(Protocol):
-    """One stream: the provider's bytes in, the caller's out."""
+class Telling(Protocol):
+    """One answer on its way as a stream, as the request path and the span see it."""
 
     done: bool
-    """The provider said that its answer is complete."""
-    failure: ProviderFailed | None
-    """The provider reported an error after events that `feed` has returned; nothing more will come."""
+    """The answer is complete."""
 
     @property
     def truncated(self) -> bool:
         """The text was longer than what is kept for the span."""
-        ...
-
-    def feed(self, piece: bytes) -> bytes:
-        """What the caller may have now. Raises ProviderFailed when the provider reports an error or sends no events."""
-        ...
-
-    def end(self) -> bytes:
-        """The provider closed its stream: what the caller may have of the last, perhaps unfinished event."""
         ...
 
     def last(self) -> bytes:
@@ -61,9 +51,28 @@ class Relay(Protocol):
         """What the stream amounted to so far."""
         ...
 
+    def told(self) -> list[Json]:
+        """The chat chunks that came; not all of them when `truncated`."""
+        ...
+
     @property
     def chunks(self) -> int:
         """How many chunks came."""
+        ...
+
+
+class Relay(Telling, Protocol):
+    """A provider's stream: its bytes in, the caller's out."""
+
+    failure: ProviderFailed | None
+    """The provider reported an error after events that `feed` has returned; nothing more will come."""
+
+    def feed(self, piece: bytes) -> bytes:
+        """What the caller may have now. Raises ProviderFailed when the provider reports an error or sends no events."""
+        ...
+
+    def end(self) -> bytes:
+        """The provider closed its stream: what the caller may have of the last, perhaps unfinished event."""
         ...
 
 
@@ -122,11 +131,11 @@ class PassOn:
         return self._caller.error_event(error, request_id)
 
     def output(self) -> Output:
-        return usage.streamed(self._chunks())
+        return usage.streamed(self.told())
 
     @property
     def chunks(self) -> int:
-        return len(self._chunks())
+        return len(self.told())
 
     def _looked_at(self, ready: bytes, *, after: bool) -> bytes:
         """Event by event; what came before a failure (`after`: in the same piece) still goes to the caller."""
@@ -161,7 +170,7 @@ class PassOn:
             return b""
         return raw + b"\n\n"
 
-    def _chunks(self) -> list[Any]:
+    def told(self) -> list[Json]:
         events = [told for raw in _END.split(self._kept.joined()) if raw and (told := event_in(raw)) is not None]
         return read_all(self._dialect, events)
 
@@ -193,6 +202,9 @@ class Translate:
 
     def output(self) -> Output:
         return usage.streamed(self._chunks)
+
+    def told(self) -> list[Json]:
+        return self._chunks
 
     @property
     def chunks(self) -> int:

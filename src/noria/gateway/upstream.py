@@ -12,6 +12,7 @@ import logging
 import ssl
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import aiohttp
 
@@ -23,7 +24,7 @@ from noria.gateway.dialects.responses.ids import rewrapped
 from noria.gateway.failures import ProviderRefused
 from noria.gateway.guard import Guard
 from noria.gateway.plan import Listener, Plan
-from noria.gateway.sse import PassOn, Relay, Translate
+from noria.gateway.sse import PassOn, Relay, Telling, Translate
 
 _log = logging.getLogger("noria.gateway")
 _MAX_ANSWER = 64 * 1024 * 1024
@@ -41,6 +42,24 @@ class Whole:
     answer: Json
     chat: Json
     dialect: ProviderDialect
+
+
+class Streamed(Protocol):
+    """A stream as the request path sees it: a provider's, or the replay of a whole answer."""
+
+    @property
+    def relay(self) -> Telling: ...
+
+    @property
+    def first(self) -> bytes:
+        """Ready for the client."""
+        ...
+
+    async def more(self, guard: Guard) -> bytes | None:
+        """What the client may have next, None at the end. Raises ProviderFailed when it breaks off."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +119,11 @@ class Upstream:
             trust_env=False,
             raise_for_status=False,
         )
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The connections, for others that the gateway calls: they obey the same rules."""
+        return self._session
 
     async def close(self) -> None:
         await self._session.close()

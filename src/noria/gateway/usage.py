@@ -98,6 +98,10 @@ def _message(choice: dict[str, Any]) -> Message:
     return message if isinstance(message, dict) else {"role": "assistant", "content": ""}
 
 
+_LISTS = ("thinking_blocks", "reasoning_details", "provider_blocks", "citations", "annotations")
+"""What dialects tell in pieces beside text: signed thoughts, tools that ran at the provider, sources."""
+
+
 class _Choice:
     """One choice of a stream, put together again."""
 
@@ -105,6 +109,7 @@ class _Choice:
         self.content: list[str] = []
         self.reasoning: list[str] = []
         self.calls: dict[int, dict[str, Any]] = {}
+        self.lists: dict[str, list[Any]] = {}
 
     def add(self, delta: dict[str, Any]) -> None:
         content = delta.get("content")
@@ -116,6 +121,9 @@ class _Choice:
         for call in delta.get("tool_calls") or ():
             if isinstance(call, dict):
                 self._add_call(call)
+        for name in _LISTS:
+            if isinstance(pieces := delta.get(name), list):
+                self.lists.setdefault(name, []).extend(pieces)
 
     def _add_call(self, call: dict[str, Any]) -> None:
         empty = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
@@ -130,6 +138,7 @@ class _Choice:
         message: Message = {"role": "assistant", "content": _joined(self.content)}
         if reasoning := _joined(self.reasoning):
             message["reasoning_content"] = reasoning
+        message |= self.lists
         if self.calls:
             message["tool_calls"] = [self.calls[index] for index in sorted(self.calls)]
         return message

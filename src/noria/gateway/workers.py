@@ -8,6 +8,7 @@ they have under way and go.
 
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -45,6 +46,9 @@ class Master:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._socket = _listen(settings.host, settings.gateway_port)
+        self._metrics = metrics_folder(settings)
+        shutil.rmtree(self._metrics, ignore_errors=True)  # figures begin with the process, as without a master
+        self._metrics.mkdir(parents=True)
         self._workers: list[_Worker] = []
         self._leaving: list[_Worker] = []
         self._stop = False
@@ -83,19 +87,26 @@ class Master:
         for worker in self._leaving[:]:
             if worker.process.poll() is not None:
                 self._leaving.remove(worker)
+                self._forget(worker)
         for worker in self._workers:
             _hear(worker)
         dead = [worker for worker in self._workers if worker.process.poll() is not None]
         now = time.monotonic()
         for worker in dead:
             self._workers.remove(worker)
-            _close(worker)
-            lived = now - worker.born
-            self._pause = 0.0 if lived > _LONGEST_PAUSE else min(max(0.1, self._pause * 2), _LONGEST_PAUSE)
+            well = worker.ready < 0 and now - worker.born > _LONGEST_PAUSE
+            self._pause = 0.0 if well else min(max(0.1, self._pause * 2), _LONGEST_PAUSE)
             self._start_at = now + self._pause
+            _close(worker)
+            self._forget(worker)
             _log.error("gateway worker %d ended with status %s", worker.process.pid, worker.process.returncode)
         if len(self._workers) < self._settings.gateway_workers and now >= self._start_at:
             self._workers.append(self._spawn())
+
+    def _forget(self, worker: _Worker) -> None:
+        """What a worker that is gone had under way counts no more; what it has counted stays."""
+        for path in self._metrics.glob(f"gauge_live*_{worker.process.pid}.db"):
+            path.unlink(missing_ok=True)
 
     def _exchange(self) -> None:
         """A new set of workers in the place of the old one; the old one stays when the new one does not come up."""

@@ -58,7 +58,9 @@ def list_people(data: Path | None) -> None:
 @people.command("add")
 @click.argument("email")
 @click.option("--name", default="", help="What others see; default: the address up to the @.")
-@click.option("--role", type=click.Choice(roles.ROLES), default="viewer", show_default=True, help="What they may do.")
+@click.option(
+    "--role", type=click.Choice(roles.ROLES), default="viewer", show_default=True, help="What the person may do."
+)
 @_data
 def add_person(email: str, name: str, role: str, data: Path | None) -> None:
     """Create an account and print its password once."""

@@ -1,4 +1,5 @@
-"""Where a provider may be. A provider's URL is typed by an admin and called by the gateway, so it is checked here, once.
+"""Where a provider may be. A provider's URL is typed by an admin and called by the gateway, so it is checked when it is
+written, and what its host then resolves to when it is called (noria.gateway.resolver). A leaf that the gateway imports.
 
 Link-local and metadata addresses are always refused, in whatever notation: they answer with the credentials of the machine
 that Noria runs on. Loopback and private ones are refused where the settings say so; then a name is also resolved.
@@ -12,6 +13,7 @@ from noria.core.errors import BadInput
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _METADATA = frozenset(
     {"metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"}
 )
@@ -32,11 +34,25 @@ def check_base_url(url: str, *, allow_private: bool) -> str:
         raise BadInput("A provider's address is only scheme, host and path.", hint=_EXAMPLE)
     host = parts.hostname.rstrip(".").lower()
     address = _literal(host)
-    if host in _METADATA or (address is not None and _is_metadata(address)):
+    if is_metadata_name(host) or (address is not None and _is_metadata(address)):
         raise BadInput("That address belongs to a machine's metadata service, not to a provider.", hint=_EXAMPLE)
     if not allow_private:
         _check_public(host, address)
     return text
+
+
+def is_metadata_name(host: str) -> bool:
+    """Whether a name is one under which clouds serve a machine's credentials."""
+    return host.rstrip(".").lower() in _METADATA
+
+
+def is_refused(address: str, *, allow_private: bool) -> bool:
+    """Whether nothing may be called at an IP address, as a resolver or a socket writes it. What is none is refused."""
+    try:
+        found = _unwrapped(ipaddress.ip_address(address.partition("%")[0]))
+    except ValueError:
+        return True
+    return _is_metadata(found) or not (allow_private or found.is_global)
 
 
 _EXAMPLE = "Like https://api.openai.com/v1."
@@ -64,10 +80,12 @@ def _literal(host: str) -> _Address | None:
 
 
 def _unwrapped(address: _Address) -> _Address:
-    """The IPv4 address inside an IPv6 one that maps it."""
-    if isinstance(address, ipaddress.IPv6Address):
-        return address.ipv4_mapped or address.sixtofour or address
-    return address
+    """The IPv4 address inside an IPv6 one that leads to it: mapped, compatible, 6to4, Teredo, NAT64."""
+    if not isinstance(address, ipaddress.IPv6Address):
+        return address
+    if address in _NAT64 or (int(address) >> 32 == 0 and int(address) > 1):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1] or address
 
 
 def _is_metadata(address: _Address) -> bool:

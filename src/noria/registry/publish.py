@@ -5,9 +5,9 @@ take it over, before they answer: a caller's next request meets the new rollout.
 changes that anybody else made within 0.1 s. One file lock keeps processes from writing over each other: whoever comes
 second finds its version there and leaves it.
 
-Which engines should run: those of everything that serves (primary, canary, shadow, fallbacks of policies, and the primary that a
-rollback returns to), and those of the `WARM` candidates that somebody made, evaluated or approved last. Everything else sleeps, so that memory is
-bounded however many drafts there are.
+Which engines should run: those of everything that serves (primary, canary, shadow, fallbacks of policies, and the primary that
+a rollback returns to), and those of the `WARM` candidates that somebody made, evaluated or approved last. Everything else
+sleeps, so that memory is bounded however many drafts there are.
 """
 
 import fcntl
@@ -278,7 +278,7 @@ def _prompts(connection: Connection, releases: Iterable[Any]) -> dict[str, Promp
 def _providers(connection: Connection) -> dict[str, ProviderEntry]:
     table = tables.provider_keys
     keys: dict[str, list[ProviderKeyEntry]] = {}
-    for row in connection.execute(select(table).order_by(table.c.id)).mappings():
+    for row in connection.execute(select(table).where(table.c.weight > 0).order_by(table.c.id)).mappings():
         keys.setdefault(row["provider_id"], []).append(ProviderKeyEntry(row["id"], row["sealed"], row["weight"]))
     own = [name for name in ProviderEntry.__slots__ if name != "keys"]
     return {

@@ -45,7 +45,7 @@ class ProviderKeyEntry:
     id: str
     sealed: str
     weight: int = 1
-    """Its share of the calls when they are balanced by weight; 0: kept, but not used."""
+    """Its share of the calls, at least 1: keys of weight 0 are kept, but not published."""
 
 
 @dataclass(frozen=True, slots=True)

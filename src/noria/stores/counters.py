@@ -6,6 +6,7 @@ ten microseconds, and what was counted survives the death of every process. On s
 """
 
 import fcntl
+import math
 import mmap
 import os
 import struct
@@ -83,7 +84,7 @@ class FileCounters:
 
     def _used(self, take: Take, now: float) -> int:
         used = self._value(take.name, now)
-        return used + round(self._value(take.before, now) * take.weight) if take.before else used
+        return used + math.floor(self._value(take.before, now) * take.weight) if take.before else used
 
     def _value(self, name: str, now: float) -> int:
         at = self._find(name, now, make=False)

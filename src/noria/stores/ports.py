@@ -89,3 +89,15 @@ class Journal(Protocol):
         """Write the records; when this returns they survive the death of this process. Raises Unavailable on a full disk."""
 
     def close(self) -> None: ...
+
+
+class Cache(Protocol):
+    """Answers kept for a while. Nobody depends on it: what cannot be had is not there, and nothing is raised."""
+
+    async def get(self, key: str) -> bytes | None:
+        """What is kept under `key` and not too old."""
+
+    def put(self, key: str, value: bytes, seconds: int) -> None:
+        """Keep it soon, for at most so many seconds; it may be forgotten at any time."""
+
+    async def close(self) -> None: ...

@@ -29,6 +29,9 @@ MODES = {
     "picky": "error-400",
     "breaking": "error-event",
     "text": "ok:text",
+    "parrot": "parrot",
+    "embedder": "embedder",
+    "flaky-messages": "flaky:flaky-messages",
 }
 SETTINGS = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",

@@ -2,7 +2,7 @@
 
 Run as `python -m tests.gateway.clients.provider PORT`. The model "plays" answers by what it is asked: with tools it calls
 each of them once, after their results it repeats them, with a JSON schema it fills it, else it says "echo: …". "flaky:NAME"
-answers 429 to the first call under that name; all other models are those of tests/gateway/provider.py.
+answers 429 to the first call under that name, "parrot" says the same whatever it is asked; all other models are those of tests/gateway/provider.py.
 """
 
 import base64
@@ -33,6 +33,8 @@ async def chat(request: web.Request) -> web.StreamResponse:
             "code": "rate_limit_exceeded",
         }
         return web.json_response({"error": error}, status=429, headers={"Retry-After": "1"})
+    if mode == "parrot":
+        return await parrot(request, stream=bool(body.get("stream")))
     if mode not in {"plays", "flaky"}:
         return await provider.complete(request)
     CALLS[name] += 1
@@ -51,6 +53,27 @@ async def chat(request: web.Request) -> web.StreamResponse:
         await event(response, {**base, "object": "chat.completion.chunk", "choices": [choice]})
     if (body.get("stream_options") or {}).get("include_usage"):
         await event(response, {**base, "object": "chat.completion.chunk", "choices": [], "usage": USAGE})
+    await response.write(b"data: [DONE]\n\n")
+    return response
+
+
+async def parrot(request: web.Request, *, stream: bool) -> web.StreamResponse:
+    """Both of OpenAI's shapes at once, so that it fits either path."""
+    said = {"role": "assistant", "content": "pretty bird"}
+    choice = {"index": 0, "message": said, "delta": said, "text": "pretty bird", "finish_reason": "stop"}
+    answer = {
+        "id": "c-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "parrot",
+        "choices": [choice],
+        "usage": USAGE,
+    }
+    if not stream:
+        return web.json_response(answer)
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    await event(response, answer)
     await response.write(b"data: [DONE]\n\n")
     return response
 
@@ -146,7 +169,7 @@ async def embed(request: web.Request) -> web.Response:
 def application() -> web.Application:
     app = web.Application()
     app.router.add_post("/v1/chat/completions", chat)
-    app.router.add_post("/v1/completions", provider.complete)
+    app.router.add_post("/v1/completions", chat)
     app.router.add_post("/v1/embeddings", embed)
     app.router.add_get("/calls/{name}", provider.calls)
     return app

@@ -6,16 +6,18 @@ checked: what cannot be used is BadInput that names the field.
 
 import base64
 import binascii
+import json
 import mimetypes
 import os
 import re
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
+
 from noria.core.errors import BadInput
 from noria.gateway import payload
 from noria.gateway.dialects.base import Json
-from noria.gateway.dialects.openai import encoded
 
 _MOST = 10**9
 BROKEN = "INVALID_JSON"
@@ -46,7 +48,11 @@ def new_id(prefix: str) -> str:
 
 def arguments(value: Any) -> str:
     """A call's input as the JSON text that chat has for it."""
-    return encoded(obj(value)).decode()
+    told = obj(value)
+    try:
+        return orjson.dumps(told).decode()
+    except TypeError:  # half a surrogate pair, which only JSON's escapes can carry
+        return json.dumps(told)
 
 
 def tool_input(value: Any) -> Json:

@@ -20,9 +20,7 @@ PATHS: Final[Mapping[str, str]] = {
     "embeddings": "/embeddings",
     "responses": "/responses",
     "messages": "/messages",
-    "count_tokens": "/messages/count_tokens",
 }
-_NEVER_STREAMED: Final = frozenset({"embeddings", "count_tokens"})
 _COUNTS_ON_REQUEST: Final = frozenset({"chat", "text"})
 
 
@@ -39,7 +37,7 @@ class OpenAI:
 
     def headers(self, call: Call, key: str, url: URL, body: bytes) -> dict[str, str]:
         found = base.common_headers(call)
-        if call.dialect in ("messages", "count_tokens"):
+        if call.dialect == "messages":
             found.setdefault("anthropic-version", "2023-06-01")
         if key:
             found["Authorization"] = f"Bearer {key}"
@@ -58,7 +56,7 @@ class OpenAI:
 def with_model(call: Call, fields: dict[str, Any]) -> dict[str, Any]:
     """`fields` with model and stream; a stream of completions is asked to count its tokens at its end."""
     sent = {**fields, "model": call.model}
-    if not call.stream or call.dialect in _NEVER_STREAMED:
+    if not call.stream or call.dialect == "embeddings":
         return sent
     sent["stream"] = True
     if call.dialect in _COUNTS_ON_REQUEST:

@@ -9,9 +9,11 @@ registration numbers as of before October 2020, after which only date and centur
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from operator import attrgetter
 from typing import Final, Literal
 
 Kind = Literal["EMAIL", "PHONE", "CARD", "RRN", "SSN"]
@@ -65,10 +67,19 @@ def find(text: str) -> list[Found]:
     taken: list[Found] = []
     finders = (_emails, _registrations, _social_security, _cards, _phones) if digits else (_emails,)
     for finder in finders:
-        for found in finder(text):
-            if all(found.end <= other.start or found.start >= other.end for other in taken):
-                taken.append(found)
-    return sorted(taken, key=lambda found: found.start)
+        free = [found for found in finder(text) if _is_free(found, taken)]  # one finder's never overlap
+        if free:
+            taken = sorted([*taken, *free], key=_start)
+    return taken
+
+
+_start = attrgetter("start")
+
+
+def _is_free(found: Found, taken: list[Found]) -> bool:
+    """Whether nothing that was taken, which is in order, overlaps it."""
+    at = bisect_left(taken, found.end, key=_start)
+    return at == 0 or taken[at - 1].end <= found.start
 
 
 def luhn(digits: str) -> bool:

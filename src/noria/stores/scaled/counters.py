@@ -19,7 +19,7 @@ local refused = -1
 for i = 1, #KEYS / 2 do
   local held = tonumber(redis.call('GET', KEYS[2 * i - 1]) or '0')
   if ARGV[4 * i] ~= '0' then
-    held = held + math.floor(tonumber(redis.call('GET', KEYS[2 * i]) or '0') * tonumber(ARGV[4 * i]) + 0.5)
+    held = held + math.floor(tonumber(redis.call('GET', KEYS[2 * i]) or '0') * tonumber(ARGV[4 * i]))
   end
   used[i] = held
   if refused < 0 and held + tonumber(ARGV[4 * i - 3]) > tonumber(ARGV[4 * i - 2]) then

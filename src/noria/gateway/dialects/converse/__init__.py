@@ -14,7 +14,7 @@ class Converse:
     """A ProviderDialect."""
 
     name = "converse"
-    marks = (b"messageStop", b"metadata", b"xception", b"error")
+    marks: tuple[bytes, ...] = (b"messageStop", b"metadata", b"xception", b"error")
 
     def from_chat(self, chat: Json) -> Json:
         return request.from_chat(chat)

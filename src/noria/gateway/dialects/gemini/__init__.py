@@ -13,7 +13,7 @@ class Gemini:
     """A ProviderDialect."""
 
     name = "gemini"
-    marks = (b'"finishReason"', b'"usageMetadata"', b'"error"')
+    marks: tuple[bytes, ...] = (b'"finishReason"', b'"usageMetadata"', b'"error"')
 
     def from_chat(self, chat: Json) -> Json:
         return request.from_chat(chat)
