@@ -39,6 +39,7 @@ from noria.gateway.resolver import Resolver
 from noria.gateway.response_store import ResponseStore
 from noria.gateway.spans import Recorder
 from noria.gateway.steps import Steps
+from noria.gateway.tape import Tapes
 from noria.gateway.upstream import Upstream
 from noria.stores.cache import open_cache
 from noria.stores.counters import open_counters
@@ -175,6 +176,8 @@ class Gateway:
         settings = self._settings
         self._recorder = Recorder(settings.folder.journal / "gateway", self._metrics)
         self._counters = open_counters(settings)
+        tapes = Tapes(settings.folder)
+        tapes.sweep()
         resolver = Resolver(allow_private=settings.allow_private_providers)
         client = Client(resolver, connect_timeout=settings.provider_connect_timeout)
         upstream = Upstream(client)
@@ -187,7 +190,7 @@ class Gateway:
             limiter=Limiter(self._counters),
             guardrails=Guardrails(steps),
             cache=AnswerCache(open_cache(settings), steps),
-            calls=Calls(self._watcher, upstream),
+            calls=Calls(self._watcher, upstream, tapes),
             recorder=self._recorder,
             conversations=self._conversations,
         )

@@ -21,7 +21,7 @@ from noria.gateway.dialects.base import Json, ProviderDialect
 from noria.gateway.dialects.responses.ids import rewrapped
 from noria.gateway.failures import ProviderRefused
 from noria.gateway.guard import Guard
-from noria.gateway.plan import Plan
+from noria.gateway.plan import Listener, Plan
 from noria.gateway.resolver import was_refused
 from noria.gateway.sse import PassOn, Relay, Telling, Translate
 
@@ -66,6 +66,7 @@ class Stream:
     relay: Relay
     first: bytes
     response: Response
+    tape: Listener | None = None
 
     async def more(self, guard: Guard) -> bytes | None:
         """What the client may have next, None at the end. Raises ProviderFailed when it breaks off."""
@@ -77,6 +78,8 @@ class Stream:
                 guard.wait_at_most(guard.limits.idle)
                 piece = await response.readany()
                 guard.rest()
+                if self.tape is not None:
+                    self.tape.add(piece)
                 if not piece:
                     return relay.end() or None
                 if ready := relay.feed(piece):
@@ -87,10 +90,14 @@ class Stream:
 
     async def close(self) -> None:
         """Give the connection back when the answer was read to its end, cut it otherwise."""
+        rest = b""
         if self.relay.done and not self.response.at_eof():
             with contextlib.suppress(TimeoutError, OSError):
                 async with asyncio.timeout(_LAST_BYTES_SECONDS):
-                    await self.response.readany()
+                    rest = await self.response.readany()
+        if self.tape is not None:
+            self.tape.add(rest)
+            self.tape.finish(complete=self.relay.done)
         self.response.release()
 
 
@@ -106,6 +113,8 @@ class Upstream:
         response: Response | None = None
         try:
             response = await self._post(plan)
+            if plan.tape is not None:
+                plan.tape.began(response.status, response.headers)
             if response.status != 200:
                 raise await _refusal(response, plan)
             if ask.stream:
@@ -165,6 +174,9 @@ def _cut(response: Response | None) -> None:
 
 async def _read(response: Response, plan: Plan) -> Whole:
     raw = await _bytes(response, _MAX_ANSWER)
+    if plan.tape is not None:
+        plan.tape.add(raw)
+        plan.tape.finish()
     try:
         answer = payload.tolerant(raw)
     except ValueError:
@@ -182,13 +194,17 @@ async def _begin(response: Response, plan: Plan, ask: Ask) -> Stream:
         raise _garbage(response, plan)
     relay = _relay(plan, ask)
     while piece := await response.readany():
+        if plan.tape is not None:
+            plan.tape.add(piece)
         first = relay.feed(piece)
         if relay.failure:
+            if plan.tape is not None:
+                plan.tape.finish(complete=False)
             raise relay.failure
         if first or relay.done:
-            return Stream(relay, first, response)
+            return Stream(relay, first, response, plan.tape)
     if first := relay.end():
-        return Stream(relay, first, response)
+        return Stream(relay, first, response, plan.tape)
     raise ProviderFailed(f"The provider {plan.provider!r} ended its stream without an answer.")
 
 
@@ -219,8 +235,12 @@ async def _refusal(response: Response, plan: Plan) -> NoriaError:
         )
     if 300 <= status < 400:
         return ProviderFailed(f"The provider {plan.provider!r} redirects elsewhere, which is not followed.")
-    told = plan.adapter.refusal(status, response.headers, (await response.read(_MAX_ERROR))[:_MAX_ERROR])
+    said = (await response.read(_MAX_ERROR))[:_MAX_ERROR]
     response.release()
+    if plan.tape is not None:
+        plan.tape.add(said)
+        plan.tape.finish()
+    told = plan.adapter.refusal(status, response.headers, said)
     message = told.message or f"The provider {plan.provider!r} answered with status {status}."
     if plan.key:
         message = message.replace(plan.key, "…")

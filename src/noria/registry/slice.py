@@ -19,5 +19,6 @@ SLICE = Slice(
         "noria.registry.commands_prices:prices",
         "noria.registry.commands_moving:import_",
         "noria.registry.commands_providers:providers",
+        "noria.registry.commands_record:record",
     ),
 )
