@@ -2,7 +2,8 @@
 
 In: one HTTP request that wants a model. Out: its answer, in its caller's dialect whatever happens, and exactly one span for
 every request with a valid key. The decision to know: the span is in the journal before the last byte of the answer is
-sent, so a client that has a complete answer can rely on its trace, whatever dies next. This is the boundary of requests.
+sent, so a client that has a complete answer can rely on its trace, whatever dies next. Guardrails come before the cache, so
+that it holds nothing that they took out (design/0005). This is the boundary of requests.
 """
 
 import asyncio
@@ -96,9 +97,11 @@ class RequestPath:
                 call.headers += ticket.headers
             asked = Asked(catalog, call, ask, guard)
             around = self._guardrails.around(asked, self._calls) if endpoint.policy.guardrails else None
-            ask = await around.before() if around else ask
+            if around:
+                ask = await around.before()
+                asked = replace(asked, ask=ask)
             kept = await self._cache.find(call, ask) if endpoint.policy.cache.mode != "off" else None
-            answer = kept or await self._call(replace(asked, ask=ask), around)
+            answer = kept or await self._call(asked, around)
             if not isinstance(answer, Whole):
                 await self._stream(answer, call, guard, reply)
             elif ask.stream:
