@@ -1,113 +1,48 @@
-"""CPU per request of Noria's gateway beside a bare uvicorn + aiohttp pass-through, in the same run.
+"""What Noria's gateway costs, beside a bare uvicorn + aiohttp pass-through and LiteLLM's proxy, in the same run.
 
-A fast provider on loopback answers both; the same load (64 connections) goes to each in turn, in interleaved rounds, and
-what is compared is the CPU time of the gateway process alone. Noria has authentication, rollout, a release's parameters
-and the span journal on. The last printed line is one JSON object: figures, bars, `passed`.
+A fast provider on loopback answers all; the same load (64 connections) goes to each in turn, in interleaved rounds, and
+what is compared is the CPU time of each gateway process alone, as medians. Noria has authentication, rollout, a release's
+parameters, prices, metrics and the span journal on. The last printed line is one JSON object: figures, bars, `passed`.
 """
 
 import argparse
 import asyncio
 import json
-import os
-import socket
+import pstats
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from gateway_peers import BARE, CHUNKS, LITELLM_KEY, NORIA, PROVIDER, RUN, free_port, litellm, process
 from noria.core.settings import load
 from noria.governance.keys import digest, new_key
 from noria.registry import snapshot as snapshots
 from noria.registry.snapshot import EndpointEntry, KeyEntry, ProviderEntry, ReleaseEntry, Snapshot
 
-CHUNKS = 50
-BARS = {"plain_ratio": 1.5, "stream_ratio": 1.5, "memory_mb": 80.0}
-
-RUN = """
-import uvicorn
-uvicorn.run(app, host="127.0.0.1", port={port}, http="httptools", loop="uvloop", ws="none", lifespan="off",
-            access_log=False, log_level="warning", proxy_headers=False, server_header=False, date_header=False)
+BARS = {
+    "plain_to_bare": 1.5,
+    "plain_to_litellm": 1 / 50,
+    "stream_to_litellm": 1 / 100,
+    "memory_mb": 80.0,
+    "memory_growth_mb": 4.0,
+}
+PROFILE = """
+import cProfile, signal
+signal.signal(signal.SIGTERM, lambda *_: None)  # the server raises it again after its shutdown
+profile = cProfile.Profile()
+from noria.core.settings import load
+from noria.gateway.main import main
+profile.enable()
+main(load())
+profile.disable()
+profile.dump_stats({path!r})
 """
-
-PROVIDER = """
-import json
-MESSAGE = {"index": 0, "message": {"role": "assistant", "content": "word " * 40}, "finish_reason": "stop"}
-USAGE = {"prompt_tokens": 20, "completion_tokens": 40, "total_tokens": 60}
-PLAIN = json.dumps({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [MESSAGE], "usage": USAGE}).encode()
-def chunk(delta, reason=None):
-    choice = {"index": 0, "delta": delta, "finish_reason": reason}
-    return b"data: " + json.dumps({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}).encode() + b"\\n\\n"
-EVENTS = [chunk({"content": "word "})] * CHUNKS + [chunk({}, "stop")]
-END = b"data: " + json.dumps({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [], "usage": USAGE}).encode() + b"\\n\\ndata: [DONE]\\n\\n"
-async def app(scope, receive, send):
-    body = (await receive())["body"]
-    if b'"stream":true' in body.replace(b" ", b""):
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
-        for event in EVENTS:
-            await send({"type": "http.response.body", "body": event, "more_body": True})
-        await send({"type": "http.response.body", "body": END})
-    else:
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(PLAIN)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": PLAIN})
-"""
-
-BARE = """
-import aiohttp
-session = None
-async def app(scope, receive, send):
-    global session
-    if session is None:
-        session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None))
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body += message["body"]
-        more = message["more_body"]
-    async with session.post("PROVIDER/v1/chat/completions", data=body, headers={"Content-Type": "application/json"}) as answer:
-        kind = answer.headers["Content-Type"].encode()
-        if kind.startswith(b"text/event-stream"):
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
-            while piece := await answer.content.readany():
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-        else:
-            data = await answer.read()
-            headers = [(b"content-type", kind), (b"content-length", str(len(data)).encode())]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": data})
-"""
-
-NORIA = "from noria.core.settings import load\nfrom noria.gateway.main import main\nmain(load())"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def process(code: str, port: int, environment: dict[str, str] | None = None) -> Iterator[psutil.Process]:
-    child = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, **(environment or {})})
-    try:
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        yield psutil.Process(child.pid)
-    finally:
-        child.terminate()
-        child.wait(20)
 
 
 async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> None:
@@ -169,65 +104,141 @@ def prepare(folder: Path, provider: str, port: int) -> tuple[dict[str, str], str
 
 
 def measure(target: psutil.Process, port: int, request: bytes, count: int) -> float:
-    """CPU microseconds of the target for each request."""
-    before = target.cpu_times()
+    """CPU microseconds of the target, with its children, for each request."""
+    before = cpu(target)
     asyncio.run(drive(port, request, count, 64))
-    after = target.cpu_times()
-    return ((after.user + after.system) - (before.user + before.system)) / count * 1e6
+    return (cpu(target) - before) / count * 1e6
 
 
-def run(rounds: int, plain: int, streams: int) -> dict[str, Any]:
-    ports = {name: free_port() for name in ("provider", "bare", "noria")}
-    provider = f"http://127.0.0.1:{ports['provider']}"
-    code = {
-        "provider": f"CHUNKS = {CHUNKS}\n" + PROVIDER + RUN.format(port=ports["provider"]),
-        "bare": BARE.replace("PROVIDER", provider) + RUN.format(port=ports["bare"]),
-    }
-    cpu: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        environment, key = prepare(Path(folder) / "data", provider, ports["noria"])
-        requests = {
-            "plain": (request_bytes(key, stream=False), plain),
-            "stream": (request_bytes(key, stream=True), streams),
+def cpu(target: psutil.Process) -> float:
+    times = [one.cpu_times() for one in (target, *target.children(recursive=True))]
+    return sum(one.user + one.system for one in times)
+
+
+def memory(target: psutil.Process) -> float:
+    """Resident megabytes."""
+    return float(target.memory_info().rss) / 1e6
+
+
+class Bench:
+    """One run: the processes, the load, the figures."""
+
+    def __init__(self, options: argparse.Namespace, folder: Path, stack: ExitStack) -> None:
+        self.options = options
+        names = ["bare", "noria", *([] if options.no_litellm else ["litellm"])]
+        self.ports = {name: free_port() for name in ("provider", *names)}
+        self.provider = f"http://127.0.0.1:{self.ports['provider']}"
+        self.environment, key = prepare(folder / "data", self.provider, self.ports["noria"])
+        self.folder = folder
+        code = f"CHUNKS = {CHUNKS}\n" + PROVIDER + RUN.format(port=self.ports["provider"])
+        stack.enter_context(process(code, self.ports["provider"]))
+        bare = BARE.replace("PROVIDER", self.provider) + RUN.format(port=self.ports["bare"])
+        self.targets = {
+            "bare": stack.enter_context(process(bare, self.ports["bare"])),
+            "noria": stack.enter_context(process(NORIA, self.ports["noria"], self.environment)),
         }
-        with (
-            process(code["provider"], ports["provider"]),
-            process(code["bare"], ports["bare"]) as bare,
-            process(NORIA, ports["noria"], environment) as noria,
-        ):
-            targets = {"bare": bare, "noria": noria}
-            for number in range(rounds + 1):
-                for kind, (request, count) in requests.items():
-                    for name, target in targets.items():
-                        spent = measure(target, ports[name], request, count if number else count // 5)
-                        if number:  # the first, short round warms up
-                            cpu.setdefault(f"{name}_{kind}_us", []).append(spent)
-                            print(f"round {number}  {kind:6}  {name:5}  {spent:7.0f} µs CPU a request", flush=True)
-            p50 = {
-                name: statistics.median(asyncio.run(drive(ports[name], requests["plain"][0], 300, 1))) * 1e3
-                for name in targets
-            }
-            memory = noria.memory_info().rss / 1e6
-    figures = {name: round(statistics.median(values), 1) for name, values in cpu.items()}
-    figures |= {
-        "plain_ratio": round(figures["noria_plain_us"] / figures["bare_plain_us"], 3),
-        "stream_ratio": round(figures["noria_stream_us"] / figures["bare_stream_us"], 3),
-        "noria_p50_ms": round(p50["noria"], 3),
-        "bare_p50_ms": round(p50["bare"], 3),
-        "memory_mb": round(memory, 1),
-    }
+        if "litellm" in names:
+            (folder / "litellm").mkdir()
+            proxy = litellm(folder / "litellm", self.provider, self.ports["litellm"])
+            self.targets["litellm"] = stack.enter_context(proxy)
+        self.keys = {"bare": "none", "noria": key, "litellm": LITELLM_KEY}
+
+    def request(self, name: str, *, stream: bool) -> bytes:
+        return request_bytes(self.keys[name], stream=stream)
+
+    def rounds(self) -> dict[str, float]:
+        """Median CPU microseconds a request, by target and kind."""
+        counts = {False: self.options.plain, True: self.options.streams}
+        spent: dict[str, list[float]] = {}
+        for number in range(self.options.rounds + 1):
+            for stream, most in counts.items():
+                for name, target in self.targets.items():
+                    count = (
+                        most // 10 if name == "litellm" else most
+                    )  # it is slow, and its figure is as steady with fewer
+                    count = count if number else max(64, count // 5)
+                    cost = measure(target, self.ports[name], self.request(name, stream=stream), count)
+                    if number:  # the first, short round warms up
+                        kind = "stream" if stream else "plain"
+                        spent.setdefault(f"{name}_{kind}_us", []).append(cost)
+                        print(f"round {number}  {kind:6}  {name:7}  {cost:8.0f} µs CPU a request", flush=True)
+        return {name: round(statistics.median(values), 1) for name, values in spent.items()}
+
+    def latencies(self) -> dict[str, float]:
+        """Median milliseconds at one connection, and what each adds to the provider alone."""
+        found = {}
+        for name in ("provider", *self.targets):
+            request = self.request(name if name in self.keys else "bare", stream=False)
+            count = 50 if name == "litellm" else 300
+            found[name] = statistics.median(asyncio.run(drive(self.ports[name], request, count, 1))) * 1e3
+        upstream = found.pop("provider")
+        told = {f"{name}_p50_ms": round(value, 3) for name, value in found.items()}
+        added = {f"{name}_added_p50_ms": round(value - upstream, 3) for name, value in found.items()}
+        return {"upstream_p50_ms": round(upstream, 3), **told, **added}
+
+    def soak(self) -> dict[str, float]:
+        """Memory of the gateway after the first tenth of many requests and after all of them."""
+        target, request = self.targets["noria"], self.request("noria", stream=False)
+        asyncio.run(drive(self.ports["noria"], request, self.options.soak // 10, 64))
+        early = memory(target)
+        asyncio.run(drive(self.ports["noria"], request, self.options.soak * 9 // 10, 64))
+        late = memory(target)
+        return {"memory_mb": round(late, 1), "memory_growth_mb": round(late - early, 1), "requests": self.options.soak}
+
+    def profile(self) -> None:
+        """Where a gateway's own time goes, by part, from a run under a profiler."""
+        path, port = self.folder / "profile", free_port()
+        environment = {**self.environment, "NORIA_GATEWAY_PORT": str(port), "NORIA_DATA": str(self.folder / "data")}
+        with process(PROFILE.format(path=str(path)), port, environment):
+            asyncio.run(drive(port, self.request("noria", stream=False), 3_000, 64))
+        spent: Counter[str] = Counter()
+        for (file, _, name), row in pstats.Stats(str(path)).stats.items():  # type: ignore[attr-defined]
+            spent[part_of(file, name)] += row[2]
+        total = sum(spent.values())
+        print("where the time goes (own time of Python code, under the profiler):")
+        for part, seconds in spent.most_common(14):
+            print(f"  {seconds / total:6.1%}  {part}")
+
+
+def part_of(file: str, name: str) -> str:
+    """The module of Noria, the library, or the built-in that a function belongs to."""
+    path = Path(file)
+    if "noria" in path.parts:
+        return "noria." + ".".join(path.with_suffix("").parts[path.parts.index("noria") + 1 :])
+    for library in ("uvicorn", "aiohttp", "asyncio", "yarl", "multidict", "prometheus_client"):
+        if library in path.parts:
+            return library
+    return f"built-in {name}" if file.startswith("~") else path.stem
+
+
+def figures_of(bench: Bench) -> dict[str, Any]:
+    figures: dict[str, Any] = bench.rounds()
+    figures["plain_to_bare"] = round(figures["noria_plain_us"] / figures["bare_plain_us"], 3)
+    figures["stream_to_bare"] = round(figures["noria_stream_us"] / figures["bare_stream_us"], 3)
+    if "litellm_plain_us" in figures:
+        figures["plain_to_litellm"] = round(figures["noria_plain_us"] / figures["litellm_plain_us"], 5)
+        figures["stream_to_litellm"] = round(figures["noria_stream_us"] / figures["litellm_stream_us"], 5)
+    figures |= bench.latencies()
+    figures |= bench.soak()
+    for name, target in bench.targets.items():
+        figures[f"{name}_rss_mb"] = round(memory(target), 1)
+    bench.profile()
     return figures
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--plain", type=int, default=4000, help="requests a round")
-    parser.add_argument("--streams", type=int, default=1000, help="streams a round")
+    parser.add_argument("--plain", type=int, default=4_000, help="requests a round")
+    parser.add_argument("--streams", type=int, default=1_000, help="streams a round")
+    parser.add_argument("--soak", type=int, default=200_000, help="requests after which memory is looked at")
+    parser.add_argument("--no-litellm", action="store_true", help="leave LiteLLM's proxy out")
     options = parser.parse_args()
-    figures = run(options.rounds, options.plain, options.streams)
-    passed = all(figures[name] <= bar for name, bar in BARS.items())
-    print(json.dumps({"benchmark": "gateway", "figures": figures, "bars": BARS, "passed": passed}))
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        figures = figures_of(Bench(options, Path(folder), stack))
+    bars = {name: bar for name, bar in BARS.items() if name in figures}
+    passed = all(figures[name] <= bar for name, bar in bars.items())
+    print(json.dumps({"benchmark": "gateway", "figures": figures, "bars": bars, "passed": passed}))
 
 
 if __name__ == "__main__":

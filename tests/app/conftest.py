@@ -43,7 +43,8 @@ def start(folder: Path, source: Source) -> Running:
     assert first is not None
     installation = Installation(settings)
     installation.start()
-    provider = Provider({str(question(row)[-1]["content"]): answer(row) for row in source.test + source.train})
+    rows = source.test + source.train + source.traffic
+    provider = Provider({str(question(row)[-1]["content"]): answer(row) for row in rows})
     admin = Api(settings.server_url, first.email, first.password)
     admin.post(
         "/api/people", email="reviewer@localhost", name="Reviewer", role="reviewer", password="a long password 1"

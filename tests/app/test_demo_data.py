@@ -64,6 +64,8 @@ def test_what_plays_the_customers_is_not_imported() -> None:
 
 
 def test_a_folder_of_the_users_own_wins_and_a_wrong_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="is not a folder"):
+        choose(tmp_path / "elsewhere", intents=12, traffic=4, cache=tmp_path)
     with pytest.raises(BadInput, match="neither train"):
         choose(tmp_path, intents=12, traffic=4, cache=tmp_path)
     (tmp_path / "train.csv").write_text("text,category\n" + "".join(f"q{i},l{i % 6}\n" for i in range(60)))

@@ -71,9 +71,18 @@ def test_a_baseline_that_wins_is_said_to_win() -> None:
     assert "p = 0.00021" in said and said.endswith("For this task, use it.")
 
 
-@pytest.mark.parametrize(("verdict", "words"), [("undecided", "does as well"), ("worse", "loses")])
-def test_a_baseline_that_does_not_win_is_not_said_to(verdict: str, words: str) -> None:
-    said = against_baselines(record(verdict=verdict))
+@pytest.mark.parametrize(
+    ("verdict", "score", "words"),
+    [
+        ("undecided", 0.9, "is ahead, though these rows do not prove it"),
+        ("undecided", 0.86, "does as well"),
+        ("worse", 0.7, "loses"),
+    ],
+)
+def test_a_baseline_that_does_not_win_is_not_said_to(verdict: str, score: float, words: str) -> None:
+    gathered = record(verdict=verdict)
+    gathered["baselines"][1]["score"] = score
+    said = against_baselines(gathered)
     assert words in said and "wins" not in said
 
 

@@ -180,6 +180,13 @@ def test_a_release_waits_for_whoever_can_go_on_with_it(team: Team) -> None:
         assert "needs you" not in team.as_(role)
 
 
+def test_an_endpoint_without_a_release_waits_for_one(team: Team) -> None:
+    with team.stores.database.begin() as connection:
+        endpoints.create_endpoint(connection, project_id=team.project_id, name="support", actor_id=team.editor)
+    assert "support has no release yet" in team.as_("editor", "/overview/waiting")
+    assert "somebody else’s turn" in team.as_("viewer", "/overview/waiting")
+
+
 def test_what_was_rolled_back_waits_for_nobody(team: Team, do: Callable[[str, int], None]) -> None:
     team.endpoint()
     team.release()
@@ -213,17 +220,19 @@ def test_jobs_that_run_and_jobs_that_failed(team: Team) -> None:
     team.endpoint()
     evaluation_id = ids.new_id()
 
-    def job(name: str, args: dict[str, str], **values: object) -> None:
+    def job(name: str, args: dict[str, str], **values: object) -> str:
         made = jobs.start(team.stores, name=name, args=args, project_id=team.project_id, actor_id=team.editor)
         with team.stores.database.begin() as connection:
             connection.execute(update(job_table).where(job_table.c.id == made.id).values(**values))
+        return made.id
 
     job("evaluation.run", {"evaluation_id": evaluation_id}, state="running", done=30, total=120, note="answering")
     error = {"code": "x", "message": "The file <ends> early.", "hint": ""}
-    job("datasets.import", {"name": "calls"}, state="failed", ended_at=clock.now(), error=error)
+    failed = job("datasets.import", {"name": "calls"}, state="failed", ended_at=clock.now(), error=error)
     page = team.as_("editor", "/overview/waiting")
     assert f"/evaluations/{evaluation_id}" in page and "30 / 120" in page and 'data-every="1500"' in page
-    assert "Import: failed" in page and "The file <ends> early." in page and 'href="/datasets/calls"' in page
+    assert "Import: failed" in page and "The file <ends> early." in page
+    assert f'href="/datasets?job={failed}"' in page  # the import failed, so there is no dataset to lead to
     assert "가져오기: 실패" in team.as_("editor", "/overview/waiting", language="ko")
 
 

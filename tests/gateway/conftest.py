@@ -93,7 +93,7 @@ class Running:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", RUN_GATEWAY], env=environment, stdout=log, stderr=log
             )
-        until(lambda: answers(f"{self.url}/healthz"))
+        until(lambda: answers(f"{self.url}/healthz"), 60)
 
     def stop(self, how: int = signal.SIGTERM) -> None:
         if self.process is not None:

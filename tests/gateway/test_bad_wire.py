@@ -12,6 +12,7 @@ import pytest
 
 from noria.gateway import ask
 from noria.gateway.failures import BodyLate
+from noria.gateway.guard import Receive
 from tests.gateway.bad_inputs import BAD, CHAT, GOOD, KEY, Bad, request
 from tests.gateway.conftest import PROVIDER_KEY, Running
 
@@ -140,7 +141,7 @@ def test_a_body_that_never_comes_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(ask, "_BODY_SECONDS", 0.05)
     with pytest.raises(BodyLate) as caught:
-        asyncio.run(ask.read_body({b"content-length": b"10"}, silent, 100))
+        asyncio.run(ask.read_body({b"content-length": b"10"}, Receive(silent, None), 100))
     assert caught.value.status == 408
 
 

@@ -1,16 +1,15 @@
 """What a provider's host resolves to when it is called: real connections, names resolved by a resolver of the test's own."""
 
 import asyncio
-import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
-from noria.gateway.resolver import guarded_connector, was_refused
+from noria.gateway.client import Client
+from noria.gateway.resolver import Resolver, was_refused
 from noria.registry.addresses import is_refused
 
 NEVER = [
@@ -51,29 +50,15 @@ def test_public_ones_are_called(address: str) -> None:
     assert not is_refused(address, allow_private=False)
 
 
-class Names(AbstractResolver):
+class Names:
     """Knows what each name resolves to; the answer may change from one question to the next."""
 
     def __init__(self, **known: list[list[str]]) -> None:
         self._known = {name.replace("_", "."): answers for name, answers in known.items()}
 
-    async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_INET) -> list[ResolveResult]:
+    async def __call__(self, host: str, port: int) -> list[str]:
         answers = self._known[host]
-        addresses = answers.pop(0) if len(answers) > 1 else answers[0]
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address in addresses
-        ]
-
-    async def close(self) -> None:
-        """Nothing is open."""
+        return answers.pop(0) if len(answers) > 1 else answers[0]
 
 
 async def _serve(handle: Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]) -> tuple[web.AppRunner, int]:
@@ -86,7 +71,7 @@ async def _serve(handle: Callable[[web.Request], Coroutine[Any, Any, web.StreamR
     return runner, int(runner.addresses[0][1])
 
 
-async def _asked(url: str, *, allow_private: bool, inner: AbstractResolver | None = None, times: int = 1) -> list[str]:
+async def _asked(url: str, *, allow_private: bool, names: Names | None = None, times: int = 1) -> list[str]:
     """What came of asking a URL: "200", or "refused"."""
     reached = []
 
@@ -95,18 +80,20 @@ async def _asked(url: str, *, allow_private: bool, inner: AbstractResolver | Non
         return web.Response(text="ok")
 
     runner, port = await _serve(handle)
+    client = Client(Resolver(allow_private=allow_private, lookup=names, keep_seconds=0.0), connect_timeout=5.0)
     seen = []
     try:
-        connector = guarded_connector(allow_private=allow_private, inner=inner, ttl_dns_cache=0, force_close=True)
-        async with aiohttp.ClientSession(connector=connector) as session:
-            for _ in range(times):
-                try:
-                    async with session.get(url.format(port=port), allow_redirects=False) as response:
-                        seen.append(str(response.status))
-                except aiohttp.ClientError as error:
-                    assert was_refused(error), error
-                    seen.append("refused")
+        for _ in range(times):
+            try:
+                response = await client.request("GET", URL(url.format(port=port)), headers={})
+            except OSError as error:
+                assert was_refused(error), error
+                seen.append("refused")
+            else:
+                seen.append(str(response.status))
+                response.close()
     finally:
+        await client.close()
         await runner.cleanup()
     assert len(reached) == seen.count("200")
     return seen
@@ -121,14 +108,14 @@ def test_a_name_is_refused_for_what_it_resolves_to() -> None:
     )
     for name, outcome in (("good", "200"), ("meta", "refused"), ("both", "refused"), ("six", "refused")):
         url = f"http://{name}.example:{{port}}/"
-        assert asyncio.run(_asked(url, allow_private=True, inner=names)) == [outcome]
-    assert asyncio.run(_asked("http://good.example:{port}/", allow_private=False, inner=names)) == ["refused"]
+        assert asyncio.run(_asked(url, allow_private=True, names=names)) == [outcome]
+    assert asyncio.run(_asked("http://good.example:{port}/", allow_private=False, names=names)) == ["refused"]
 
 
 def test_a_name_that_changes_its_mind_is_refused_then() -> None:
     names = Names(rebinding_example=[["127.0.0.1"], ["169.254.169.254"], ["127.0.0.1"]])
     url = "http://rebinding.example:{port}/"
-    assert asyncio.run(_asked(url, allow_private=True, inner=names, times=3)) == ["200", "refused", "200"]
+    assert asyncio.run(_asked(url, allow_private=True, names=names, times=3)) == ["200", "refused", "200"]
 
 
 def test_addresses_in_urls_are_looked_at_too() -> None:
@@ -141,4 +128,4 @@ def test_addresses_in_urls_are_looked_at_too() -> None:
 def test_names_of_metadata_services_are_not_even_resolved() -> None:
     names = Names(unused_example=[["127.0.0.1"]])
     for name in ("metadata.google.internal", "METADATA.google.internal."):
-        assert asyncio.run(_asked(f"http://{name}:{{port}}/", allow_private=True, inner=names)) == ["refused"]
+        assert asyncio.run(_asked(f"http://{name}:{{port}}/", allow_private=True, names=names)) == ["refused"]

@@ -37,12 +37,14 @@ class Workers(Running):
 def gateway(tmp_path: Path, provider: str) -> Iterator[Workers]:
     plain = running(tmp_path / "data", provider, gateway_workers=2)
     workers = Workers(plain.settings, provider, plain.key, snapshot=plain.snapshot)
-    workers.start()
-    workers.publish(wait=False)
-    until(lambda: len(workers.children()) == 2)
-    workers.serve_everywhere()
-    yield workers
-    workers.stop()
+    try:
+        workers.start()
+        workers.publish(wait=False)
+        until(lambda: len(workers.children()) == 2)
+        workers.serve_everywhere()
+        yield workers
+    finally:
+        workers.stop()
 
 
 def load(gateway: Workers, stop: threading.Event, failed: list[Any], answered: list[str]) -> None:

@@ -78,6 +78,16 @@ def test_a_row_keeps_saying_the_same_after_masking() -> None:
     assert masker.counts == {"EMAIL": 2, "PHONE": 1}
 
 
+def test_what_only_its_words_give_away_is_masked_without_them_too() -> None:
+    masker = Masker()
+    assert masker.text("Call me on +1 555 0194 2756 when he is close") == "Call me on <PHONE_1> when he is close"
+    assert (
+        masker.text('{"name":"UpdateContact","phone":"+1 555 0194 2756"}')
+        == '{"name":"UpdateContact","phone":"<PHONE_1>"}'
+    )
+    assert masker.text("Order x+1 555 0194 27569") == "Order x+1 555 0194 27569"
+
+
 def test_json_stays_json_with_escapes_and_bare_numbers() -> None:
     masked = Masker().text('{"note": "first\\nkim@example.com", "card": 4111111111111111, "ok": true}')
     assert json.loads(masked) == {"note": "first\n<EMAIL_1>", "card": "<CARD_1>", "ok": True}

@@ -190,7 +190,7 @@ def world(registry_stores: Stores) -> World:
     assert first is not None
     people, keys = {}, {"admin": first.key}
     with registry_stores.database.begin() as connection:
-        for name, role in (("author", "editor"), ("reviewer", "reviewer"), ("other", "reviewer")):
+        for name, role in (("author", "editor"), ("reviewer", "reviewer"), ("other", "reviewer"), ("owner", "admin")):
             person, _ = governance.add_person(
                 connection,
                 project_id=first.project_id,

@@ -13,6 +13,7 @@ from noria.governance.slice import SLICE as GOVERNANCE
 from noria.jobs import service as jobs
 from noria.jobs.slice import SLICE as JOBS
 from noria.registry import detail, lineage, pages, service, views
+from noria.registry.kinds import KINDS
 from noria.registry.slice import SLICE as REGISTRY
 from noria.web import application, i18n
 from tests.registry.conftest import PASSWORD, World
@@ -149,15 +150,45 @@ def test_endpoints_and_providers_by_form(world: World, browser: Browser) -> None
     assert browser("reviewer", "/endpoints/second", {"gate": "[", "reason": "x"}).status_code == 400
     for path, form in (
         ("/providers", {"name": "x", "base_url": "http://a.example/v1"}),
-        ("/providers/hosted", {"api_key": "x"}),
+        ("/providers/hosted", {"balance": "least_busy"}),
+        ("/providers/hosted/keys", {"api_key": "sk-another-key"}),
+        ("/providers/hosted/keys/x/rotate", {"api_key": "sk-another-key"}),
+        ("/providers/hosted/keys/x/change", {"weight": "1"}),
+        ("/providers/hosted/keys/x/remove", {}),
     ):
         assert browser("reviewer", path, form).status_code == 403
     assert browser("author", "/endpoints/second", {"gate": "[]"}).status_code == 403
 
 
+def test_a_provider_from_a_preset_and_its_keys_by_form(world: World, browser: Browser) -> None:
+    page = browser("owner", "/providers?preset=bedrock").text
+    assert 'name="region"' in page and "console.aws.amazon.com" in page and 'name="base_url"' not in page
+    assert "vLLM" in page and browser("owner", "/providers?preset=nobody").status_code == 400
+    assert "Add a provider" not in browser("author", "/providers").text
+    made = {"name": "aws", "preset": "bedrock", "region": "eu-west-1", "api_key": "bedrock-api-key-0123456789"}
+    page = browser("owner", "/providers", made)
+    assert page.url.path == "/providers/aws" and "bedrock-runtime.eu-west-1.amazonaws.com" in page.text
+    assert "…6789" in page.text and "0123456789" not in page.text
+    page = browser("owner", "/providers/aws/keys", {"api_key": "bedrock-api-key-9876543210", "key_name": "second"})
+    assert "…3210" in page.text and "second" in page.text
+    with world.stores.database.read() as connection:
+        first, second = service.find_provider(connection, world.project_id, "aws").keys
+    page = browser("owner", f"/providers/aws/keys/{first.id}/rotate", {"api_key": "bedrock-api-key-5555555555"})
+    assert "…5555" in page.text and "…6789" not in page.text
+    page = browser("owner", f"/providers/aws/keys/{second.id}/change", {"weight": "7", "key_name": "batch"})
+    assert "batch" in page.text and 'value="7"' in page.text
+    assert "…3210" not in browser("owner", f"/providers/aws/keys/{second.id}/remove", {"reason": "leaked"}).text
+    change = {"options": '{"region": "us-west-2"}', "balance": "least_busy"}
+    assert "bedrock-runtime.us-west-2" in browser("owner", "/providers/aws", change).text
+    assert browser("owner", "/providers/aws", {"options": "["}).status_code == 400
+    page = browser("author", "/providers/aws", language="ko").text
+    assert "진행 중인 호출이 적은 쪽으로" in page and "/rotate" not in page
+
+
 def test_words_from_code_have_korean(world: World) -> None:
     said = [*views.METRICS.values(), *detail.BLOCKED, *pages.NOTICES.values(), *lineage.KINDS.values()]
-    for module in ("pages", "pages_contents"):
+    said += [kind.title for kind in KINDS.values()]
+    for module in ("pages", "pages_contents", "pages_providers"):
         text = (i18n.ROOT / "registry" / f"{module}.py").read_text(encoding="utf-8")
         said += re.findall(r'see_other\([^"]*f?"[^"]*", "([^"]+)"', text)
     for path in sorted((i18n.ROOT / "registry" / "templates").glob("*.html")):

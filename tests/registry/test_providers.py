@@ -1,19 +1,22 @@
 """Providers of every kind: presets, options, and keys that come in, are changed, and never go out."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from noria.core.errors import BadInput, Conflict, NotFound
 from noria.governance import audit
 from noria.governance.sealing import Sealer
 from noria.registry import service
 from noria.registry.addresses import check_base_url
+from noria.registry.commands_providers import providers
 from noria.registry.kinds import KINDS, check_options
 from noria.registry.presets import PRESETS
 from noria.registry.publish import build
 from noria.registry.records import Provider
-from noria.registry.snapshot import ProviderEntry, decode, encode
+from noria.registry.snapshot import ProviderEntry, decode, encode, read
 from tests.registry.conftest import Client, World
 
 AWS_KEY = "AKIDEXAMPLE123456789:wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -178,6 +181,33 @@ def test_a_provider_by_the_api(client: Client, world: World) -> None:
     assert len(client.ask("author", "GET", "/api/providers/groq").json()["keys"]) == 1
     refused = client.ask("admin", "POST", "/api/providers", json={"name": "x", "kind": "azure"})
     assert refused.status_code == 400 and "address" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("registry_stores", ["sqlite"], indirect=True)
+def test_providers_on_the_command_line(world: World, tmp_path: Path) -> None:
+    data = ["--data", str(world.stores.settings.data)]
+    file = tmp_path / "key"
+    file.write_text("gsk-secret-0123456789\n")
+
+    def run(*arguments: str, **more: Any) -> str:
+        done = CliRunner().invoke(providers, [arguments[0], *data, *arguments[1:]], **more, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert "https://api.groq.com/openai/v1" in run("add", "groq", "--preset", "groq", "--key-file", str(file))
+    assert "…9999" in run("add-key", "groq", "--key-file", "-", "--weight", "3", input="gsk-secret-another-9999")
+    with world.stores.database.read() as connection:
+        first, second = service.find_provider(connection, world.project_id, "groq").keys
+    assert "…7777" in run("rotate-key", "groq", first.id, "--key-file", "-", input="gsk-secret-rotated-7777")
+    run("remove-key", "groq", second.id, "--reason", "leaked")
+    listed = run("list")
+    assert "…7777" in listed and "…9999" not in listed and "secret" not in listed
+    found = read(world.stores.settings.folder.snapshot)
+    assert found is not None
+    assert [len(one.keys) for one in found.providers.values() if one.name == "groq"] == [1]
+    assert "openrouter.ai" in CliRunner().invoke(providers, ["presets"]).output
+    for arguments in (["add-key", *data, "groq"], ["add-key", *data, "groq", "--key-file", str(tmp_path)]):
+        assert CliRunner().invoke(providers, arguments).exit_code != 0
 
 
 def test_a_strangers_key_id_is_not_found(client: Client, world: World) -> None:

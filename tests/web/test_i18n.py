@@ -1,5 +1,6 @@
 """Two languages: nothing is left untranslated, and numbers and times read the way their readers write them."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -27,6 +28,14 @@ def test_every_string_has_korean(folder: str) -> None:
 
 def test_words_from_code_have_korean() -> None:
     assert i18n.missing_translations(EXTRA).get("", []) == []
+
+
+def test_no_two_slices_translate_the_same_words_differently() -> None:
+    said: dict[str, set[str]] = {}
+    for path in i18n.ROOT.glob("*/templates/ko.json"):
+        for text, korean in json.loads(path.read_text(encoding="utf-8")).items():
+            said.setdefault(text, set()).add(korean)
+    assert {text: korean for text, korean in said.items() if len(korean) > 1} == {}
 
 
 def test_translations_keep_their_placeholders() -> None:

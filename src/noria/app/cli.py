@@ -35,12 +35,12 @@ class Wheel(click.Group):
 
 
 def _references() -> dict[str, str]:
-    """Commands that live elsewhere: a command is called as the attribute that holds it ("…:sign_in" is sign-in)."""
+    """Commands that live elsewhere: a command is called as the attribute that holds it ("…:sign_in" is sign-in, "…:import_" import)."""
     from noria.app.slices import SLICES
 
     references = [reference for part in SLICES for reference in part.commands]
     references.append("noria.app.demo.command:demo")
-    return {reference.rpartition(":")[2].replace("_", "-"): reference for reference in references}
+    return {reference.rpartition(":")[2].rstrip("_").replace("_", "-"): reference for reference in references}
 
 
 def main() -> None:

@@ -52,7 +52,6 @@ JOB_TITLES: Final[dict[str, str]] = {
 _JOB_PAGES: Final[dict[str, tuple[str, str]]] = {
     "evaluation.run": ("/evaluations", "evaluation_id"),
     "training.run": ("/training", "run_id"),
-    "datasets": ("/datasets", "name"),
 }
 
 
@@ -184,7 +183,11 @@ def _newest(stores: Stores, project_id: str) -> tuple[list[TraceRow], views.Away
 def _waiting(stores: Stores, caller: Caller) -> dict[str, Any]:
     """What waits, what the caller can do first, and the jobs that run."""
     endpoints = {one.name: one for one in registry.list_endpoints(stores, caller.project_id, limit=_ENDPOINTS).items}
-    needs = [*_failures(stores, caller, endpoints), *_candidates(stores, caller, endpoints)]
+    needs = [
+        *_failures(stores, caller, endpoints),
+        *_candidates(stores, caller, endpoints),
+        *_empty(caller, endpoints),
+    ]
     running = [
         job
         for state in ("running", "queued")
@@ -211,6 +214,14 @@ def _failures(stores: Stores, caller: Caller, endpoints: dict[str, Endpoint]) ->
             yield Need(
                 "failed", JOB_TITLES.get(job.name, job.name), job_path(job), why, "bad", "edit" in caller.permissions
             )
+
+
+def _empty(caller: Caller, endpoints: dict[str, Endpoint]) -> Iterator[Need]:
+    """Endpoints that applications may call in vain, because there is no release yet."""
+    for one in endpoints.values():
+        if not one.releases:
+            path, edits = f"/endpoints/{one.name}", "edit" in caller.permissions
+            yield Need("{name} has no release yet", one.name, path, one.description, "warn", edits)
 
 
 def _candidates(stores: Stores, caller: Caller, endpoints: dict[str, Endpoint]) -> Iterator[Need]:
@@ -258,7 +269,9 @@ def need_of(detail: ReleaseDetail, caller: Caller) -> Need | None:
 
 def job_path(job: Job) -> str:
     """The page that shows what a job works on; empty when there is none."""
-    page, argument = _JOB_PAGES.get(job.name) or _JOB_PAGES.get(job.name.partition(".")[0], ("", ""))
+    page, argument = _JOB_PAGES.get(job.name, ("", ""))
+    if job.name.startswith("datasets."):
+        return f"/datasets?job={job.id}"  # the dataset may not be there yet, or never
     if job.name == "evaluation.gate":
         return f"/endpoints/{job.args['endpoint']}" if job.args.get("endpoint") else "/endpoints"
     return f"{page}/{job.args[argument]}" if job.args.get(argument) else page

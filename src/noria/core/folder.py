@@ -26,6 +26,11 @@ class Folder:
         return self.root / "records.db"
 
     @property
+    def prices(self) -> Path:
+        """Prices of the installation's own, over those that Noria knows (docs/prices.md); need not be there."""
+        return self.root / "prices.toml"
+
+    @property
     def spans(self) -> Path:
         """chDB's folder; only the store process opens it."""
         return self.root / "spans"
@@ -56,6 +61,11 @@ class Folder:
         return self.root / "responses"
 
     @property
+    def recordings(self) -> Path:
+        """Sealed calls to providers, one folder for each recording (noria.registry.recording)."""
+        return self.root / "recordings"
+
+    @property
     def run(self) -> Path:
         """What running processes tell each other; worthless after a stop, except the snapshot."""
         return self.root / "run"
@@ -68,6 +78,11 @@ class Folder:
     def snapshot(self) -> Path:
         """What the gateway serves from: noria.registry.snapshot.Snapshot as JSON, replaced atomically."""
         return self.run / "snapshot.json"
+
+    @property
+    def recording(self) -> Path:
+        """What gateways are to record now: noria.registry.recording.Order as JSON, or {}."""
+        return self.run / "recording.json"
 
     @property
     def counters(self) -> Path:

@@ -19,6 +19,12 @@ def new_trace_id() -> str:
     return os.urandom(16).hex()
 
 
+def new_trace() -> tuple[str, str]:
+    """A trace id and the id of its first span, for one look at the random source."""
+    text = os.urandom(24).hex()
+    return text[:32], text[32:]
+
+
 def new_span_id() -> str:
     """8 random bytes as 16 lower-case hex digits."""
     return os.urandom(8).hex()

@@ -1,11 +1,12 @@
 """What datasets adds to the product."""
 
-from noria.core.slices import Slice
+from noria.core.slices import Nav, Slice
 
 SLICE = Slice(
     name="datasets",
     tables="noria.datasets.tables",
     http="noria.datasets.http:router",
+    pages="noria.datasets.pages:router",
     jobs={
         "datasets.import": "noria.datasets.jobs:import_files",
         "datasets.clean": "noria.datasets.jobs:clean",
@@ -13,5 +14,6 @@ SLICE = Slice(
         "datasets.merge": "noria.datasets.jobs:merge",
     },
     commands=("noria.datasets.commands:datasets",),
+    nav=(Nav("Datasets", "/datasets", "Improve", 10),),
     lineage="noria.datasets.lineage:edges",
 )

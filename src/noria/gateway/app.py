@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from noria.core.errors import NoriaError, NotFound
+from noria.core.ids import new_trace_id
 from noria.core.settings import Settings
 from noria.gateway import metrics
 from noria.gateway.access import authenticate, callable_names
@@ -19,6 +20,7 @@ from noria.gateway.ask import Headers
 from noria.gateway.cache import AnswerCache
 from noria.gateway.calls import Calls
 from noria.gateway.catalog import Watcher
+from noria.gateway.client import Client
 from noria.gateway.conversations import RESPONSES, Conversations
 from noria.gateway.count import Counting
 from noria.gateway.dialects import openai
@@ -33,9 +35,11 @@ from noria.gateway.limits import Limiter
 from noria.gateway.metrics import Metrics
 from noria.gateway.reply import Send, send_body, send_error, send_json
 from noria.gateway.request import RequestPath
+from noria.gateway.resolver import Resolver
 from noria.gateway.response_store import ResponseStore
 from noria.gateway.spans import Recorder
 from noria.gateway.steps import Steps
+from noria.gateway.tape import Tapes
 from noria.gateway.upstream import Upstream
 from noria.stores.cache import open_cache
 from noria.stores.counters import open_counters
@@ -55,12 +59,12 @@ class _WrongMethod(NoriaError):
 class Gateway:
     """The whole data plane; state lives from lifespan startup to shutdown."""
 
-    def __init__(self, settings: Settings, ready: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, settings: Settings, *, metrics: Metrics, ready: Callable[[], None] = lambda: None) -> None:
         """`ready` is called once requests can be answered."""
         self._settings = settings
         self._ready = ready
         self._watcher = Watcher(settings)
-        self._metrics = Metrics()
+        self._metrics = metrics
         self._path: RequestPath
         self._dialects: dict[str, CallerDialect] = {
             "/v1/chat/completions": CHAT,
@@ -79,7 +83,7 @@ class Gateway:
             "/openapi.json": ("GET", self._openapi),
         }
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
@@ -87,11 +91,14 @@ class Gateway:
         try:
             method, handler = self.routes.get(path) or self._other(path, scope["method"])
             if scope["method"] != method and not (method == "GET" and scope["method"] == "HEAD"):
-                raise _WrongMethod(f"{path} is called by {method}.")
-            await handler(path, dict(scope["headers"]), receive, send)
+                method = "GET, DELETE" if handler == self._conversations.fetch else method
+                raise _WrongMethod(f"{path[:100]} is called by {method}.")
+            await handler(path, dict(scope["headers"]), Receive(receive, scope.get("noria.connection")), send)
         except NoriaError as error:
             extra = [(b"allow", method.encode())] if isinstance(error, _WrongMethod) else []
-            await send_error(send, error, self._dialect_of(path), extra=extra)
+            dialect, request_id = self._dialect_of(path), new_trace_id()
+            extra.append((dialect.request_id_header, request_id.encode()))
+            await send_error(send, error, dialect, request_id, extra)
 
     def _dialect_of(self, path: str) -> CallerDialect:
         """Whose shape the errors of a path have."""
@@ -154,18 +161,27 @@ class Gateway:
         key = authenticate(self._watcher.current().snapshot, headers)
         await send_body(send, 200, metrics.CONTENT_TYPE, self._metrics.text(key.project_id))
 
+    async def _share_metrics(self) -> None:
+        while True:
+            self._metrics.share()
+            await asyncio.sleep(1.0)
+
     async def _purge(self) -> None:
         while True:
             await asyncio.to_thread(self._conversations.purge)
             await asyncio.sleep(_PURGE_SECONDS)
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
+    async def _lifespan(self, receive: Callable[[], Awaitable[Any]], send: Send) -> None:
         await receive()
         settings = self._settings
         self._recorder = Recorder(settings.folder.journal / "gateway", self._metrics)
         self._counters = open_counters(settings)
-        upstream = Upstream(settings.provider_connect_timeout)
-        steps = Steps(upstream.session)
+        tapes = Tapes(settings.folder)
+        tapes.sweep()
+        resolver = Resolver(allow_private=settings.allow_private_providers)
+        client = Client(resolver, connect_timeout=settings.provider_connect_timeout)
+        upstream = Upstream(client)
+        steps = Steps(client)
         times = Times.of(settings)
         self._conversations = Conversations(self._watcher, upstream, ResponseStore(settings.folder.responses), times)
         self._path = RequestPath(
@@ -174,22 +190,22 @@ class Gateway:
             limiter=Limiter(self._counters),
             guardrails=Guardrails(steps),
             cache=AnswerCache(open_cache(settings), steps),
-            calls=Calls(self._watcher, upstream),
+            calls=Calls(self._watcher, upstream, tapes),
             recorder=self._recorder,
             conversations=self._conversations,
         )
         self._counting = Counting(self._watcher, upstream, times, settings.max_body_mb * 1_000_000)
         self._watcher.refresh()
-        watching = asyncio.create_task(self._watcher.run())
-        purging = asyncio.create_task(self._purge())
+        tasks = [asyncio.create_task(run()) for run in (self._watcher.run, self._purge, self._share_metrics)]
         await send({"type": "lifespan.startup.complete"})
         self._ready()
         await receive()
-        for task in (watching, purging):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(watching, purging, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._metrics.share()
         await self._path.close()
         await self._counters.close()
-        await upstream.close()
+        await client.close()
         self._recorder.close()
         await send({"type": "lifespan.shutdown.complete"})

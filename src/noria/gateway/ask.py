@@ -78,6 +78,8 @@ async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
         raise _too_large(limit)
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise BadInput("Compressed request bodies are not accepted.", hint="Send the body as plain JSON.")
+    if receive.is_complete:  # as nearly all bodies are, which came in one packet with their head
+        return await _whole_body(receive, limit)
     try:
         async with asyncio.timeout(_BODY_SECONDS):
             return await _whole_body(receive, limit)

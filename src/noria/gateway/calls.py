@@ -21,8 +21,10 @@ from noria.gateway.guard import Guard
 from noria.gateway.hedge import first_of
 from noria.gateway.plan import Plan, make_plan
 from noria.gateway.spans import Call
+from noria.gateway.tape import Tapes
 from noria.gateway.upstream import Stream, Upstream, Whole
 from noria.registry.policy import Policy, Retries
+from noria.registry.recording import Order
 from noria.registry.snapshot import ProviderKeyEntry, ReleaseEntry
 
 _CALLERS_FAULT: Final = frozenset({400, 413, 415, 422})
@@ -43,9 +45,10 @@ class Asked:
 class Calls:
     """Calls to releases; one for the process."""
 
-    def __init__(self, watcher: Watcher, upstream: Upstream) -> None:
+    def __init__(self, watcher: Watcher, upstream: Upstream, tapes: Tapes) -> None:
         self._watcher = watcher
         self._upstream = upstream
+        self._tapes = tapes
         self._breakers = Breakers()
         self._balancer = Balancer()
 
@@ -134,6 +137,8 @@ class _Tries:
                 call.attributes["left_out"] = list(plan.left_out)
             if self._policy.timeouts.connect:
                 plan = replace(plan, connect_seconds=self._policy.timeouts.connect)
+            if (order := self._asked.catalog.recording) is not None:
+                plan = self._taped(order, plan)
             calls._balancer.begin(key)
             try:
                 answer = await calls._upstream.call(plan, self._asked.ask, self._guard)
@@ -148,6 +153,16 @@ class _Tries:
             raise
         calls._breakers.succeeded(release.provider_id)
         return plan, answer
+
+    def _taped(self, order: Order, plan: Plan) -> Plan:
+        """The plan with a tape, when somebody has ordered this endpoint to be recorded; the span says so."""
+        route = self._call.route
+        if route is None or (order.project_id, order.endpoint) != (route.endpoint.project_id, route.endpoint.name):
+            return plan
+        if (tape := self._calls._tapes.begin(order, plan)) is None:
+            return plan
+        self._call.attributes["recording"] = order.id
+        return replace(plan, tape=tape)
 
     def _remember(self, error: NoriaError, key: ProviderKeyEntry | None, began: int) -> None:
         """The try on the span, where there can be more than one."""

@@ -1,14 +1,15 @@
 """What the gateway serves from right now: the last good snapshot and the engines that run, watched on disk.
 
-In: `Folder.snapshot` (written by the server) and `Folder.engines` (by the supervisor), looked at every 0.1 s. Out: a
-`Catalog`, one immutable value that a request takes once and keeps. The decision to know: a file that cannot be read is
-logged once and changes nothing, so a half-broken server never takes the gateway down with it; only age does.
+In: `Folder.snapshot` (written by the server), `Folder.engines` (by the supervisor) and `Folder.recording` (by `noria
+record`), looked at every 0.1 s. Out: a `Catalog`, one immutable value that a request takes once and keeps. The decision to
+know: a file that cannot be read is logged once and changes nothing, so a half-broken server never takes the gateway down
+with it; only age does.
 """
 
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from noria.core.folder import Folder
 from noria.core.settings import Settings
 from noria.gateway.failures import NotReady
 from noria.governance.sealing import Sealer, Unsealable
+from noria.registry.recording import Order, read_order
 from noria.registry.snapshot import ProviderEntry, ProviderKeyEntry, ReleaseEntry, Snapshot, decode
 
 _log = logging.getLogger("noria.gateway")
@@ -31,6 +33,8 @@ class Catalog:
 
     snapshot: Snapshot
     engines: dict[str, dict[str, Any]] = field(default_factory=dict)
+    recording: Order | None = None
+    """What somebody has ordered to be recorded."""
 
     def engine_url(self, release: ReleaseEntry) -> str:
         """Where a local release is served, without the path. Raises Unavailable when its engine is not ready."""
@@ -51,7 +55,7 @@ class Catalog:
 
 
 class Watcher:
-    """Keeps `Catalog` current. `refresh` is cheap when nothing changed (two stat calls)."""
+    """Keeps `Catalog` current. `refresh` is cheap when nothing changed (three stat calls)."""
 
     def __init__(self, settings: Settings) -> None:
         self._folder: Folder = settings.folder
@@ -119,10 +123,15 @@ class Watcher:
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 _log.error("snapshot cannot be read, the last good one stays in use: %s", type(error).__name__)
             else:
-                self._catalog = Catalog(snapshot, self._catalog.engines if self._catalog else self._read_engines())
+                if self._catalog:
+                    self._catalog = replace(self._catalog, snapshot=snapshot)
+                else:
+                    self._catalog = Catalog(snapshot, self._read_engines())
                 self._forget_keys(snapshot)
         if self._catalog and (data := self._changed(self._folder.engines)) is not None:
-            self._catalog = Catalog(self._catalog.snapshot, self._engines_in(data))
+            self._catalog = replace(self._catalog, engines=self._engines_in(data))
+        if self._catalog and (data := self._changed(self._folder.recording)) is not None:
+            self._catalog = replace(self._catalog, recording=read_order(data))
 
     def _forget_keys(self, snapshot: Snapshot) -> None:
         in_use = {key.sealed for provider in snapshot.providers.values() for key in provider.keys}

@@ -5,15 +5,20 @@ shape. The decision to know: a head that arrives in one packet, as nearly all do
 """
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from noria.gateway.guard import Guard
 
 _HEAD_SECONDS = 10.0
 _HEAD_BYTES = 32_768
 _UNREAD_SECONDS = 5.0
 """How long the rest of a body is read and thrown away after it was answered early; closing at once could lose the answer."""
+
+_DRAIN_SECONDS = 1.0
+"""How long an idle connection stays open when the gateway ends: closing at once would cut off a request that was just sent."""
 
 _VERSIONS = frozenset({"1.0", "1.1"})
 _REASONS = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
@@ -37,6 +42,13 @@ class Connection(HttpToolsProtocol):
         self._packet = 0
         self._refusal = _INVALID
         self._closing: asyncio.TimerHandle | None = None
+        self._draining = False
+        self.gone = False
+        self.guard: Guard | None = None
+
+    @property
+    def has_whole_body(self) -> bool:
+        return self.cycle is not None and not self.cycle.more_body
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -45,6 +57,9 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._keep_open()
         super().connection_lost(exc)
+        self.gone = True
+        if self.guard is not None:
+            self.guard.client_left()
 
     def data_received(self, data: bytes) -> None:
         self._packet = len(data)
@@ -70,6 +85,9 @@ class Connection(HttpToolsProtocol):
         if self.parser.get_http_version() not in _VERSIONS:
             raise _Refused
         super().on_headers_complete()
+        cast("dict[str, object]", self.scope)["noria.connection"] = self
+        if self._draining:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
@@ -80,6 +98,14 @@ class Connection(HttpToolsProtocol):
         if self.cycle.more_body and not self.transport.is_closing():
             self._close_in(_UNREAD_SECONDS)
 
+    def shutdown(self) -> None:
+        """The gateway ends: an idle connection still takes the request that may be on its way, and is closed after its answer."""
+        self._draining = True
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(_DRAIN_SECONDS, self._close_if_idle)
+        else:
+            super().shutdown()
+
     def send_400_response(self, msg: str) -> None:
         self._refuse(*self._refusal)
 
@@ -89,6 +115,10 @@ class Connection(HttpToolsProtocol):
     def _idle(self) -> bool:
         """Bytes came that began no request, so uvicorn stopped its keep-alive timer and will not start it again."""
         return self.timeout_keep_alive_task is None and (self.cycle is None or self.cycle.response_complete)
+
+    def _close_if_idle(self) -> None:
+        if not self._in_head and (self.cycle is None or self.cycle.response_complete):
+            self.transport.close()
 
     def _close_in(self, seconds: float) -> None:
         self._closing = self.loop.call_later(seconds, self._too_late)

@@ -107,7 +107,7 @@ class Conversations:
         plan = make_kept_plan(self._watcher, catalog, release, native.original)
         if plan is None:
             raise NotFound(f"There is no response {response_id[:80]!r}.")
-        guard = Guard(receive, self._times)
+        guard = Guard(receive.connection, self._times)
         guard.watch_client()
         try:
             told = await self._upstream.json(plan, guard, method)

@@ -43,7 +43,7 @@ class Counting:
         plan = make_count_plan(self._watcher, catalog, call.release, ask)
         # What guardrails have not seen goes to no provider, and counting is not worth their time.
         if plan is not None and not endpoint.policy.guardrails:
-            guard = Guard(receive, self._times)
+            guard = Guard(receive.connection, self._times)
             guard.watch_client()
             try:
                 told = await self._upstream.json(plan, guard)

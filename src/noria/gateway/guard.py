@@ -1,21 +1,52 @@
 """Ends a request early: when its client leaves, or when its provider is slower than allowed.
 
-In: ASGI's `receive` and the time limits. Out: the request's own task is cancelled, and `cause` says as which error.
-The decision to know: one watcher task and one timer serve a whole request, because a task or a timer for each chunk
-would cost more than the chunk.
+In: the client's connection and the time limits. Out: the request's own task is cancelled, and `cause` says as which error. The
+decision to know: the connection itself tells that its client left, and one timer serves a whole request, because a
+watching task for each request, or a timer for each chunk, would cost more than the chunk.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from noria.core.errors import NoriaError, TimedOut
 from noria.core.settings import Settings
 from noria.gateway.failures import ClientLeft
 from noria.registry.policy import Timeouts
 
-Receive = Callable[[], Awaitable[Any]]
+
+class Connection(Protocol):
+    """A client's connection, as a guard needs it (noria.gateway.connections)."""
+
+    gone: bool
+    """The client has closed it."""
+    guard: "Guard | None"
+    """Who is told when that happens."""
+
+    @property
+    def has_whole_body(self) -> bool:
+        """The body of the request that is answered now has all come."""
+        ...
+
+
+class Receive:
+    """ASGI's `receive`, and the connection that it reads from."""
+
+    __slots__ = ("_receive", "connection")
+
+    def __init__(self, receive: Callable[[], Awaitable[Any]], connection: Connection | None) -> None:
+        self._receive = receive
+        self.connection = connection
+
+    def __call__(self) -> Awaitable[Any]:
+        return self._receive()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether reading the body waits for nothing."""
+        return self.connection is not None and self.connection.has_whole_body
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +82,18 @@ class Guard:
 
     __slots__ = (
         "_armed_for",
+        "_connection",
         "_deadline",
         "_end",
         "_loop",
         "_reason",
-        "_receive",
         "_task",
         "_timer",
-        "_watcher",
         "done",
         "limits",
     )
 
-    def __init__(self, receive: Receive, limits: Times) -> None:
+    def __init__(self, connection: Connection | None, limits: Times) -> None:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a guard is made inside the task that it guards")
@@ -72,17 +102,24 @@ class Guard:
         """Set before the last byte is sent: from then on nothing is ended early."""
         self._task = task
         self._loop = task.get_loop()
-        self._receive = receive
+        self._connection = connection
         self._reason = ""
         self._end = self._loop.time() + limits.total
         self._deadline = self._end
-        self._armed_for = self._end
-        self._timer = self._loop.call_at(self._end, self._look)
-        self._watcher: asyncio.Task[None] | None = None
+        self._armed_for = math.inf
+        self._timer: asyncio.TimerHandle | None = None
 
     def watch_client(self) -> None:
         """Call once the request's body has been read."""
-        self._watcher = self._loop.create_task(self._watch())
+        connection = self._connection
+        if connection is not None:
+            connection.guard = self
+            if connection.gone:
+                self.client_left()
+
+    def client_left(self) -> None:
+        """The connection tells that nobody waits for the answer any more."""
+        self._stop("left")
 
     @property
     def over(self) -> bool:
@@ -100,7 +137,8 @@ class Guard:
         deadline = min(self._loop.time() + seconds, self._end)
         self._deadline = deadline
         if deadline < self._armed_for:
-            self._timer.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
             self._arm(deadline)
 
     def rest(self) -> None:
@@ -124,9 +162,10 @@ class Guard:
 
     def close(self) -> None:
         self.done = True
-        self._timer.cancel()
-        if self._watcher is not None and not self._watcher.done():
-            self._watcher.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._connection is not None and self._connection.guard is self:
+            self._connection.guard = None
 
     def _timed_out(self, reason: str) -> NoriaError:
         if reason == "total":
@@ -142,11 +181,6 @@ class Guard:
             self._arm(self._deadline)
         else:
             self._stop("total" if self._deadline >= self._end else "slow")
-
-    async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._stop("left")
 
     def _stop(self, reason: str) -> None:
         if not self.done and not self._reason:

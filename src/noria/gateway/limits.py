@@ -61,6 +61,8 @@ class Limiter:
         route = call.route
         if route is None or route.arm == "candidate":
             return None
+        if call.key.limits is NO_LIMITS and route.endpoint.policy.limits is NO_LIMITS and not snapshot.projects:
+            return None  # nearly always
         scopes = [
             (scope, limits)
             for scope, limits in (
@@ -68,7 +70,7 @@ class Limiter:
                 (f"endpoint/{route.endpoint.id}", route.endpoint.policy.limits),
                 (f"project/{call.key.project_id}", snapshot.projects.get(call.key.project_id, NO_LIMITS)),
             )
-            if limits is not NO_LIMITS and limits != NO_LIMITS
+            if limits != NO_LIMITS
         ]
         if not scopes:
             return None

@@ -7,13 +7,13 @@ Neither requests nor keys are logged; what a request did is in its span.
 
 import gc
 import logging
-import os
 
 import uvicorn
 
 from noria.core.settings import Settings
 from noria.gateway import workers
 from noria.gateway.connections import Connection
+from noria.gateway.metrics import Metrics
 
 _DRAIN_SECONDS = 30
 
@@ -30,11 +30,10 @@ def main(settings: Settings) -> None:
 
 def _serve(settings: Settings) -> None:
     listening = workers.listening_socket()
-    if listening is not None:  # read when the metrics library is imported
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(workers.metrics_folder(settings))
     from noria.gateway.app import Gateway
 
-    gateway = Gateway(settings, ready=workers.ready_signal())
+    shared = workers.metrics_folder(settings) if listening is not None else None
+    gateway = Gateway(settings, ready=workers.ready_signal(), metrics=Metrics(shared))
     gc.freeze()  # what is loaded now stays; collections need not look at it again
     server = uvicorn.Server(
         uvicorn.Config(

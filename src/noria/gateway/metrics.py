@@ -1,22 +1,20 @@
 """Figures for Prometheus, under OpenTelemetry's names for generative AI (semantic conventions 1.38, `gen_ai.*`).
 
-In: the span of every request. Out: `/metrics` in Prometheus's text format, for the series of the caller's own project. The
-decision to know: series are labelled by endpoint, release and what was served, never by key, session or person, so that
-their number stays small and nobody's data is in them. With several workers each keeps its figures in a file, and whichever is
-asked adds them up.
+In: the record of every request's span. Out: `/metrics` in Prometheus's text format, for the series of the caller's own project. The
+decisions to know: series are labelled by endpoint, release and what was served, never by key, session or person, so that their
+number stays small and nobody's data is in them. Counting is a few additions, because it is on the path of every request; with
+several workers each writes its figures to a file once a second, and whichever is asked adds them up.
 """
 
+import contextlib
 import os
-from collections.abc import Iterator
-from functools import lru_cache
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.exposition import generate_latest
-from prometheus_client.metrics_core import Metric
-from prometheus_client.multiprocess import MultiProcessCollector
-
-from noria.core.records import Span
+import orjson
 
 CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 _LABELS: Final = (
@@ -30,123 +28,172 @@ _LABELS: Final = (
     "gen_ai_response_model",
     "error_type",
 )
+_MOST_SERIES: Final = 2_000
+"""Sets of labels; what comes beyond is counted under empty models, which providers and callers choose."""
+_OPERATIONS: Final = {
+    "chat.completions": "chat",
+    "messages": "chat",
+    "responses": "chat",
+    "completions": "text_completion",
+    "embeddings": "embeddings",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Metric:
+    """One histogram (`bounds`) or counter, and what it adds up."""
+
+    name: str
+    help: str
+    bounds: tuple[float, ...] = ()
+    label: str = ""
+    """One more label with this value, as `name="value"`."""
+
+    @property
+    def size(self) -> int:
+        """Numbers that one series takes: a count for each bucket and the one beyond, and the sum."""
+        return len(self.bounds) + 2 if self.bounds else 1
+
+
 # Bucket bounds as the conventions advise them.
 _SECONDS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 _FIRST: Final = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 _EACH: Final = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
 _TOKENS: Final = tuple(float(4**power) for power in range(14))
-_OPERATIONS: Final = {"chat.completions": "chat", "completions": "text_completion", "embeddings": "embeddings"}
+_USAGE: Final = "gen_ai_client_token_usage"
+_DURATION = _Metric("gen_ai_server_request_duration_seconds", "From request to last byte.", _SECONDS)
+_TO_FIRST = _Metric("gen_ai_server_time_to_first_token_seconds", "From request to first byte.", _FIRST)
+_PER_TOKEN = _Metric("gen_ai_server_time_per_output_token_seconds", "After the first byte.", _EACH)
+_INPUT = _Metric(_USAGE, "Tokens of a request.", _TOKENS, 'gen_ai_token_type="input"')
+_OUTPUT = _Metric(_USAGE, "Tokens of a request.", _TOKENS, 'gen_ai_token_type="output"')
+_COST = _Metric("noria_cost_micros_total", "Micro-dollars.")
+_CACHED = _Metric("noria_cache_hits_total", "Requests answered from the cache.")
+_FALLBACKS = _Metric("noria_fallbacks_total", "Requests that another release answered.")
+_METRICS: Final = (_DURATION, _TO_FIRST, _PER_TOKEN, _INPUT, _OUTPUT, _COST, _CACHED, _FALLBACKS)
+_STARTS: Final = {
+    metric.name + metric.label: sum(one.size for one in _METRICS[:place]) for place, metric in enumerate(_METRICS)
+}
+_SIZE: Final = sum(metric.size for metric in _METRICS)
+_AT_DURATION, _AT_FIRST, _AT_EACH, _AT_INPUT, _AT_OUTPUT, _AT_COST, _AT_CACHED, _AT_FALLBACKS = _STARTS.values()
+
+Series = list[float]
+"""All numbers of one set of labels, metric after metric."""
 
 
 class Metrics:
-    """The figures of this process; one for the process."""
+    """The figures of this process. `folder`: where several workers leave theirs for one another; None when there is one."""
 
-    def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        make: dict[str, Any] = {"labelnames": _LABELS, "registry": self._registry}
-        self._duration = Histogram(
-            "gen_ai_server_request_duration_seconds", "From request to last byte.", buckets=_SECONDS, **make
-        )
-        self._first = Histogram(
-            "gen_ai_server_time_to_first_token_seconds", "From request to first byte.", buckets=_FIRST, **make
-        )
-        self._each = Histogram(
-            "gen_ai_server_time_per_output_token_seconds", "After the first byte.", buckets=_EACH, **make
-        )
-        self._tokens = Histogram(
-            "gen_ai_client_token_usage",
-            "Tokens of a request, by gen_ai_token_type.",
-            labelnames=(*_LABELS, "gen_ai_token_type"),
-            buckets=_TOKENS,
-            registry=self._registry,
-        )
-        self._cost = Counter("noria_cost_micros", "Micro-dollars.", **make)
-        self._cached = Counter("noria_cache_hits", "Requests answered from the cache.", **make)
-        self._fallbacks = Counter("noria_fallbacks", "Requests that another release answered.", **make)
-        self._under_way = Gauge(
-            "noria_requests_under_way", "Requests now.", registry=self._registry, multiprocess_mode="livesum"
-        )
-        self._children = lru_cache(maxsize=4096)(self._make_children)
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._series: dict[tuple[str, ...], Series] = {}
+        self._changed = False
 
-    def begin(self) -> None:
-        self._under_way.inc()
+    def count(self, span: Mapping[str, Any]) -> None:
+        """Take note of one request, by the record of its span."""
+        get = span.get
+        series = self._of(span)
+        begun = span["start_ns"]
+        seconds = (span["end_ns"] - begun) / 1e9
+        _observe(series, _AT_DURATION, _SECONDS, seconds)
+        if first_ns := get("first_token_ns"):
+            first = (first_ns - begun) / 1e9
+            _observe(series, _AT_FIRST, _FIRST, first)
+            tokens = get("output_tokens", 0)
+            if tokens > 1 and get("streamed"):
+                _observe(series, _AT_EACH, _EACH, (seconds - first) / (tokens - 1))
+        read, written = get("input_tokens", 0), get("output_tokens", 0)
+        if read or written:
+            _observe(series, _AT_INPUT, _TOKENS, read)
+            _observe(series, _AT_OUTPUT, _TOKENS, written)
+        series[_AT_COST] += get("cost_micros", 0)
+        if get("cache_hit"):
+            series[_AT_CACHED] += 1
+        if (release := get("release")) and release != get("requested_release"):
+            series[_AT_FALLBACKS] += 1
+        self._changed = True
 
-    def end(self) -> None:
-        self._under_way.dec()
-
-    def count(self, span: Span) -> None:
-        """Take note of one request."""
-        seconds = (span.end_ns - span.start_ns) / 1e9
-        series = self._children(
-            span.project_id,
-            span.endpoint,
-            str(span.requested_release or ""),
-            span.arm,
-            _OPERATIONS.get(span.name, span.name),
-            span.provider,
-            span.requested_model if span.endpoint else "",
-            span.served_model,
-            span.error_type,
-        )
-        series.duration.observe(seconds)
-        if span.first_token_ns:
-            first = (span.first_token_ns - span.start_ns) / 1e9
-            series.first.observe(first)
-            if span.streamed and span.output_tokens > 1:
-                series.each.observe((seconds - first) / (span.output_tokens - 1))
-        if span.input_tokens or span.output_tokens:
-            series.input.observe(span.input_tokens)
-            series.output.observe(span.output_tokens)
-        if span.cost_micros:
-            series.cost.inc(span.cost_micros)
-        if span.cache_hit:
-            series.cached.inc()
-        if span.release and span.release != span.requested_release:
-            series.fallbacks.inc()
+    def share(self) -> None:
+        """Leave this process's figures where the other workers find them; cheap when nothing has changed."""
+        if self._folder is None or not self._changed:
+            return
+        self._changed = False
+        path = self._folder / f"{os.getpid()}.json"
+        temporary = path.with_suffix(".new")
+        temporary.write_bytes(orjson.dumps([[labels, series] for labels, series in self._series.items()]))
+        temporary.replace(path)
 
     def text(self, project_id: str) -> bytes:
-        """What Prometheus reads: the project's series, and those of the process."""
-        return generate_latest(_OfProject(self._source(), project_id))
+        """What Prometheus reads: the project's series."""
+        found = {labels: series for labels, series in self._all().items() if labels[0] == project_id}
+        lines: list[str] = []
+        told = ""
+        for metric in _METRICS:
+            if metric.name != told:
+                told = metric.name
+                kind = "histogram" if metric.bounds else "counter"
+                lines += [f"# HELP {told} {metric.help}", f"# TYPE {told} {kind}"]
+            start = _STARTS[metric.name + metric.label]
+            for labels, series in found.items():
+                lines += _lines(metric, labels, series[start : start + metric.size])
+        return "\n".join([*lines, ""]).encode()
 
-    def _source(self) -> CollectorRegistry:
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-            return self._registry
-        merged = CollectorRegistry()
-        MultiProcessCollector(merged)  # type: ignore[no-untyped-call]
-        return merged
+    def _of(self, span: Mapping[str, Any]) -> Series:
+        get = span.get
+        endpoint = get("endpoint", "")
+        labels = (
+            span["project_id"],
+            endpoint,
+            str(get("requested_release") or ""),
+            get("arm", ""),
+            _OPERATIONS.get(span["name"], ""),
+            get("provider", ""),
+            get("requested_model", "") if endpoint else "",
+            get("served_model", ""),
+            get("error_type", ""),
+        )
+        series = self._series.get(labels)
+        if series is None:
+            if len(self._series) >= _MOST_SERIES:
+                labels = (*labels[:6], "", "", labels[8])
+            series = self._series.setdefault(labels, [0.0] * _SIZE)
+        return series
 
-    def _make_children(self, *labels: str) -> "_Series":
-        return _Series(self, labels)
+    def _all(self) -> dict[tuple[str, ...], Series]:
+        """This process's figures, and those that other workers have left."""
+        if self._folder is None:
+            return self._series
+        self.share()
+        added: dict[tuple[str, ...], Series] = {}
+        for path in self._folder.glob("*.json"):
+            with contextlib.suppress(FileNotFoundError):
+                for labels, series in orjson.loads(path.read_bytes()):
+                    sums = added.setdefault(tuple(labels), [0.0] * _SIZE)
+                    sums[:] = [one + other for one, other in zip(sums, series, strict=True)]
+        return added
 
 
-class _Series:
-    """The children of one set of labels, looked up once."""
-
-    __slots__ = ("cached", "cost", "duration", "each", "fallbacks", "first", "input", "output")
-
-    def __init__(self, of: Metrics, labels: tuple[str, ...]) -> None:
-        self.duration = of._duration.labels(*labels)
-        self.first = of._first.labels(*labels)
-        self.each = of._each.labels(*labels)
-        self.input = of._tokens.labels(*labels, "input")
-        self.output = of._tokens.labels(*labels, "output")
-        self.cost = of._cost.labels(*labels)
-        self.cached = of._cached.labels(*labels)
-        self.fallbacks = of._fallbacks.labels(*labels)
+def _observe(series: Series, start: int, bounds: tuple[float, ...], value: float) -> None:
+    series[start + bisect_left(bounds, value)] += 1
+    series[start + len(bounds) + 1] += value
 
 
-class _OfProject:
-    """A registry's families without the series of other projects."""
+def _lines(metric: _Metric, labels: tuple[str, ...], numbers: Series) -> Iterable[str]:
+    said = ",".join(f'{name}="{_escaped(value)}"' for name, value in zip(_LABELS, labels, strict=True))
+    said += f",{metric.label}" if metric.label else ""
+    if not metric.bounds:
+        if numbers[0]:
+            yield f"{metric.name}{{{said}}} {numbers[0]:.0f}"
+        return
+    *counts, total = numbers
+    if not any(counts):
+        return
+    below = 0.0
+    for bound, count in zip((*metric.bounds, None), counts, strict=True):
+        below += count
+        yield f'{metric.name}_bucket{{{said},le="{"+Inf" if bound is None else f"{bound:g}"}"}} {below:.0f}'
+    yield f"{metric.name}_sum{{{said}}} {total:.9g}"
+    yield f"{metric.name}_count{{{said}}} {below:.0f}"
 
-    def __init__(self, registry: CollectorRegistry, project_id: str) -> None:
-        self._registry = registry
-        self._project_id = project_id
 
-    def collect(self) -> Iterator[Metric]:
-        for family in self._registry.collect():
-            family.samples = [
-                sample
-                for sample in family.samples
-                if sample.labels.get("project", self._project_id) == self._project_id
-            ]
-            yield family
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -32,6 +32,9 @@ _LIST: Json = {"type": ["array", "null"]}
 _OBJECT: Json = {"type": ["object", "null"]}
 _NUMBER: Json = {"type": ["number", "null"]}
 _WHOLE: Json = {"type": ["integer", "null"], "minimum": -(2**63), "maximum": 2**64 - 1}
+_ONE_TEXT: Json = {"type": "string", "minLength": 1}
+_SOME: Json = {"type": "array", "minItems": 1, "maxItems": 2048}
+_TOKENS: Json = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
 _CHOICE: Json = {"type": ["string", "object", "null"]}
 
 
@@ -92,7 +95,8 @@ _ANTHROPIC: dict[str, Json] = {
 }
 _RESPONSE: dict[str, Json] = {
     **_SHARED,
-    "input": {"type": ["string", "array"]},
+    "tools": {**_LIST, "items": _object("type name", type={"const": "function"}, name={"type": "string"})},
+    "input": {"anyOf": [_ONE_TEXT, {**_SOME, "items": _ref("Turn")}]},
     "instructions": _TEXT,
     "max_output_tokens": _WHOLE,
     "tool_choice": _CHOICE,
@@ -126,9 +130,9 @@ _SCHEMAS: dict[str, Json] = {
     "EmbeddingRequest": _object(
         "model input",
         model=_SHARED["model"],
-        input={"type": ["string", "array"], "minItems": 1, "minLength": 1},
-        encoding_format=_TEXT,
-        dimensions=_WHOLE,
+        input={"anyOf": [_ONE_TEXT, _TOKENS, {**_SOME, "items": _ONE_TEXT}, {**_SOME, "items": _TOKENS}]},
+        encoding_format={"enum": ["float", "base64", None]},
+        dimensions={**_WHOLE, "minimum": 1},
         user=_TEXT,
     ),
     "ResponseRequest": _object("model input", **_RESPONSE),

@@ -5,8 +5,9 @@ request whose dialect the provider speaks goes out as the caller wrote it; else 
 of the hub. A prompt of format text asks the provider to continue a text, whatever the caller spoke.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from yarl import URL
 
@@ -37,6 +38,18 @@ _CONVERSES: Final = ("chat", "messages", "responses", "gemini", "converse")
 """Dialects that the hub can be told in."""
 
 
+class Listener(Protocol):
+    """What hears a provider's answer as it came (noria.gateway.tape)."""
+
+    def began(self, status: int, headers: Mapping[str, str]) -> None: ...
+
+    def add(self, piece: bytes) -> None: ...
+
+    def finish(self, *, complete: bool = True) -> None:
+        """Nothing more will come; what is said after the first time counts for nothing."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is sent. `dialect` is the provider's; `parameters` are for the span, in the hub's words."""
@@ -56,6 +69,8 @@ class Plan:
     """Fields of the caller that this provider would refuse and that change no answer."""
     connect_seconds: float = 0.0
     """To connect within; 0: the installation's setting."""
+    tape: Listener | None = None
+    """Hears what is answered, while the endpoint is recorded."""
 
     @property
     def provider(self) -> str:

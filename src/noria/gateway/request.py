@@ -15,7 +15,7 @@ from functools import partial
 
 from noria.core.clock import now_ns
 from noria.core.errors import NoriaError, ProviderFailed
-from noria.core.ids import new_span_id, new_trace_id
+from noria.core.ids import new_span_id, new_trace
 from noria.core.settings import Settings
 from noria.gateway import usage
 from noria.gateway.access import authenticate, choose, resolve
@@ -81,7 +81,7 @@ class RequestPath:
         key = authenticate(catalog.snapshot, headers)
         call = _begin(key, dialect, headers)
         reply = Reply(send, call)
-        guard = Guard(receive, self._times)
+        guard = Guard(receive.connection, self._times)
         ticket: Ticket | None = None
         try:
             self._recorder.check()
@@ -97,7 +97,7 @@ class RequestPath:
                 call.headers += ticket.headers
             asked = Asked(catalog, call, ask, guard)
             around = self._guardrails.around(asked, self._calls) if endpoint.policy.guardrails else None
-            if around:
+            if around is not None:
                 ask = await around.before()
                 asked = replace(asked, ask=ask)
             kept = await self._cache.find(call, ask) if endpoint.policy.cache.mode != "off" else None
@@ -201,4 +201,4 @@ def _begin(key: KeyEntry, dialect: CallerDialect, headers: Headers) -> Call:
     parent = _TRACEPARENT.fullmatch(header(headers, b"traceparent"))
     if parent and parent[1] != _NO_TRACE and parent[2] != _NO_SPAN:
         return Call(key, dialect, parent[1], new_span_id(), parent[2])
-    return Call(key, dialect, new_trace_id(), new_span_id())
+    return Call(key, dialect, *new_trace())

@@ -8,7 +8,7 @@ its own, at most `_AT_ONCE` of them; what comes while that many are under way is
 import asyncio
 import logging
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from noria.core.errors import NoriaError
 from noria.core.ids import new_span_id, new_trace_id
@@ -59,7 +59,7 @@ class Shadows:
         mirror.ask, mirror.model = ask, call.model
         mirror.route = Route(route.endpoint, "shadow", release)
         mirror.attributes["shadow_of"] = call.trace_id
-        guard = Guard(_silence, self._times.under(route.endpoint.policy.timeouts))
+        guard = Guard(None, self._times.under(route.endpoint.policy.timeouts))
         try:
             answer = await self._calls.answer(Asked(catalog, mirror, replace(ask, stream=False), guard))
             if isinstance(answer, Stream):
@@ -85,8 +85,3 @@ class Shadows:
                 self._recorder.write(mirror, None, error)
             except NotReady as failure:
                 _log.error("a shadow's span could not be written: %s", failure)
-
-
-async def _silence() -> Any:
-    """A client that never leaves."""
-    await asyncio.Event().wait()

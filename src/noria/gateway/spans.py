@@ -8,13 +8,13 @@ is not completed; while the disk is known to be full, requests get 503 before an
 import logging
 import os
 import time
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from noria.core.clock import now_ns
 from noria.core.errors import NoriaError, TooLarge, Unavailable
-from noria.core.records import Message, Span
+from noria.core.records import Message
 from noria.gateway.access import Route
 from noria.gateway.ask import Ask
 from noria.gateway.dialects.base import CallerDialect
@@ -33,7 +33,6 @@ _CUT = 20_000
 _LEFT_OUT = frozenset({"messages", "user", "metadata"})
 _NOT_LIVE = frozenset({"candidate", "shadow"})
 _NUMBERS = frozenset({int, float, bool})
-_FIELDS = tuple(f.name for f in fields(Span))
 
 
 @dataclass(slots=True)
@@ -92,9 +91,7 @@ class Recorder:
 
     def write(self, call: Call, output: Output | None, error: NoriaError | None = None) -> None:
         """Journal the call's one span. Raises NotReady when it could not be written; then nothing of it is in the journal."""
-        span = _span(call, output, error)
-        call.tokens, call.cost_micros = span.input_tokens + span.output_tokens, span.cost_micros
-        record = _record(span)
+        record = _record(call, output, error)
         try:
             self._journal.append([record])
         except (Unavailable, TooLarge, OSError) as failure:
@@ -104,7 +101,7 @@ class Recorder:
             raise _full() from failure
         self._failed_at = 0.0
         call.recorded = True
-        self._metrics.count(span)
+        self._metrics.count(record)
 
     def _has_room(self) -> bool:
         try:
@@ -125,17 +122,9 @@ def _full() -> NotReady:
     )
 
 
-def _record(span: Span) -> dict[str, Any]:
-    """As Span.to_dict, but shallow: on this path a deep copy of every message costs more than the rest of the span."""
-    record: dict[str, Any] = {"type": "span"}
-    for name in _FIELDS:
-        value = getattr(span, name)
-        if value or type(value) in _NUMBERS:
-            record[name] = value
-    return record
-
-
-def _span(call: Call, output: Output | None, error: NoriaError | None) -> Span:
+def _record(call: Call, output: Output | None, error: NoriaError | None) -> dict[str, Any]:
+    """The span as it is journalled: noria.core.records.Span without its empty fields, in one go because it is on the path of
+    every request. Sets the call's tokens and cost."""
     ask, route, release, plan = call.ask, call.route, call.release, call.plan
     usage = output.usage if output else Usage()
     if call.cache == "hit":  # nobody was paid for it
@@ -150,6 +139,8 @@ def _span(call: Call, output: Output | None, error: NoriaError | None) -> Span:
             usage = Usage(output=call.relay.chunks)
     if call.relay and call.relay.truncated:
         attributes["output_truncated"] = True
+    if usage.written:
+        attributes["cache_write_tokens"] = usage.written
     messages = ask.messages if ask else []
     if ask and ask.size > _LARGE:
         messages = [_shortened(message) for message in messages]
@@ -158,48 +149,51 @@ def _span(call: Call, output: Output | None, error: NoriaError | None) -> Span:
         attributes["variables"] = ask.variables
     prompt = release.prompt if release else None
     answered = error is None or call.first_ns > 0
-    return Span(
-        trace_id=call.trace_id,
-        span_id=call.span_id,
-        parent_id=call.parent_id,
-        project_id=call.key.project_id,
-        name=call.dialect.span_name,
-        kind="embedding" if call.dialect.name == "embeddings" else "llm",
-        start_ns=call.start_ns,
-        end_ns=now_ns(),
-        status="error" if error else "ok",
-        status_code=error.status if error else 200,
-        error_type=error.code if error else "",
-        error_message=error.message if error else "",
-        endpoint=route.endpoint.name if route else "",
-        release=release.number if release and answered else 0,
-        requested_release=route.release.number if route else 0,
-        arm=route.arm if route else "",
-        provider=plan.provider if plan else "",
-        requested_model=call.model[:200],
-        served_model=(output.model if output else "") or (release.model if release else ""),
-        input_messages=messages,
-        output_messages=output.messages if output else [],
-        parameters=_parameters(ask, plan),
-        input_tokens=usage.input,
-        output_tokens=usage.output,
-        cached_tokens=usage.cached,
-        reasoning_tokens=usage.reasoning,
-        cost_micros=usage.cost_micros(release) if release else 0,
-        price_version=release.price_version if release else "",
-        first_token_ns=call.first_ns,
-        session_id=ask.session if ask else "",
-        subject_id=ask.user if ask else "",
-        tags=ask.tags if ask else [],
-        prompt_name=prompt.name if prompt else "",
-        prompt_version=prompt.version if prompt else 0,
-        dataset_row=ask.row if ask else "",
-        cache_hit=call.cache == "hit",
-        streamed=ask.stream if ask else False,
-        key_id=call.key.id,
-        live=call.key.live and not (route and route.arm in _NOT_LIVE),
-        attributes=attributes,
-    )
+    call.tokens, call.cost_micros = usage.input + usage.output, usage.cost_micros(release) if release else 0
+    record: dict[str, Any] = {
+        "type": "span",
+        "trace_id": call.trace_id,
+        "span_id": call.span_id,
+        "parent_id": call.parent_id,
+        "project_id": call.key.project_id,
+        "name": call.dialect.span_name,
+        "kind": "embedding" if call.dialect.name == "embeddings" else "llm",
+        "start_ns": call.start_ns,
+        "end_ns": now_ns(),
+        "status": "error" if error else "ok",
+        "status_code": error.status if error else 200,
+        "error_type": error.code if error else "",
+        "error_message": error.message if error else "",
+        "endpoint": route.endpoint.name if route else "",
+        "release": release.number if release and answered else 0,
+        "requested_release": route.release.number if route else 0,
+        "arm": route.arm if route else "",
+        "provider": plan.provider if plan else "",
+        "requested_model": call.model[:200],
+        "served_model": (output.model if output else "") or (release.model if release else ""),
+        "input_messages": messages,
+        "output_messages": output.messages if output else [],
+        "parameters": _parameters(ask, plan),
+        "input_tokens": usage.input,
+        "output_tokens": usage.output,
+        "cached_tokens": usage.cached,
+        "reasoning_tokens": usage.reasoning,
+        "cost_micros": call.cost_micros,
+        "price_version": release.price_version if release else "",
+        "first_token_ns": call.first_ns,
+        "session_id": ask.session if ask else "",
+        "subject_id": ask.user if ask else "",
+        "tags": ask.tags if ask else [],
+        "prompt_name": prompt.name if prompt else "",
+        "prompt_version": prompt.version if prompt else 0,
+        "dataset_row": ask.row if ask else "",
+        "cache_hit": call.cache == "hit",
+        "streamed": ask.stream if ask else False,
+        "key_id": call.key.id,
+        "live": call.key.live and not (route and route.arm in _NOT_LIVE),
+        "attributes": attributes,
+    }
+    return {name: value for name, value in record.items() if value or type(value) in _NUMBERS}
 
 
 def _parameters(ask: Ask | None, plan: Plan | None) -> dict[str, Any]:

@@ -8,11 +8,12 @@ waits and what a failure means.
 import asyncio
 from typing import Any, Final
 
-import aiohttp
 import orjson
+from yarl import URL
 
 from noria.core.errors import BadInput, NoriaError
 from noria.gateway import payload
+from noria.gateway.client import Client, Response
 from noria.registry.addresses import check_base_url
 
 VERSION: Final = 1
@@ -30,8 +31,8 @@ class StepFailed(NoriaError):
 class Steps:
     """Calls to steps, over the gateway's connections."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
+    def __init__(self, client: Client) -> None:
+        self._client = client
         self._checked: set[str] = set()
 
     async def call(self, url: str, question: dict[str, Any]) -> dict[str, Any]:
@@ -39,14 +40,19 @@ class Steps:
         self._check(url)
         try:
             body = orjson.dumps({"version": VERSION, **question})
-            async with self._session.post(url, data=body, headers=_HEADERS, allow_redirects=False) as response:
-                if response.status != 200:
-                    raise StepFailed(f"The step answered with status {response.status}.")
-                return await _object(response)
+            response = await self._client.request("POST", URL(url), headers=_HEADERS, body=body, trusted=True)
         except TypeError as error:
             raise StepFailed("The request is nested too deeply for a step.") from error
-        except (aiohttp.ClientError, OSError) as error:
+        except OSError as error:
             raise StepFailed("The step could not be reached.") from error
+        try:
+            if response.status != 200:
+                raise StepFailed(f"The step answered with status {response.status}.")
+            return await _object(response)
+        except OSError as error:
+            raise StepFailed("The step broke off.") from error
+        finally:
+            response.release()
 
     def _check(self, url: str) -> None:
         """Policies are checked where they are saved; a snapshot is only a file."""
@@ -60,16 +66,12 @@ class Steps:
             self._checked.add(url)
 
 
-async def _object(response: aiohttp.ClientResponse) -> dict[str, Any]:
-    parts, size = [], 0
-    while piece := await response.content.readany():
-        parts.append(piece)
-        size += len(piece)
-        if size > _MOST:
-            response.close()
-            raise StepFailed(f"The step's answer is larger than {_MOST // 1_000_000} MB.")
+async def _object(response: Response) -> dict[str, Any]:
+    raw = await response.read(_MOST)
+    size = len(raw)
+    if size > _MOST:
+        raise StepFailed(f"The step's answer is larger than {_MOST // 1_000_000} MB.")
     # Not on the loop when it is large: parsing 4 MB takes longer than a request may be held up.
-    raw = b"".join(parts)
     try:
         answer = payload.strict(raw) if size < 100_000 else await asyncio.to_thread(payload.strict, raw)
     except ValueError as error:

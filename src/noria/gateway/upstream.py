@@ -7,31 +7,28 @@ can fall back on any error it raises, because nothing has reached the client yet
 
 import asyncio
 import contextlib
-import io
 import logging
 import ssl
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-import aiohttp
-
 from noria.core.errors import NoriaError, ProviderFailed
 from noria.gateway import payload
 from noria.gateway.ask import Ask
+from noria.gateway.client import Broken, Client, Response, Unreachable
 from noria.gateway.dialects.base import Json, ProviderDialect
 from noria.gateway.dialects.responses.ids import rewrapped
 from noria.gateway.failures import ProviderRefused
 from noria.gateway.guard import Guard
-from noria.gateway.plan import Plan
+from noria.gateway.plan import Listener, Plan
+from noria.gateway.resolver import was_refused
 from noria.gateway.sse import PassOn, Relay, Telling, Translate
 
 _log = logging.getLogger("noria.gateway")
 _MAX_ANSWER = 64 * 1024 * 1024
 _MAX_ERROR = 65_536
-_LARGE_BODY = 1_000_000
 _LAST_BYTES_SECONDS = 1.0
-_GONE = (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,66 +65,56 @@ class Stream:
 
     relay: Relay
     first: bytes
-    response: aiohttp.ClientResponse
+    response: Response
+    tape: Listener | None = None
 
     async def more(self, guard: Guard) -> bytes | None:
         """What the client may have next, None at the end. Raises ProviderFailed when it breaks off."""
-        relay, content = self.relay, self.response.content
+        relay, response = self.relay, self.response
         try:
             while not relay.done:
                 if relay.failure:
                     raise relay.failure
                 guard.wait_at_most(guard.limits.idle)
-                piece = await content.readany()
+                piece = await response.readany()
                 guard.rest()
+                if self.tape is not None:
+                    self.tape.add(piece)
                 if not piece:
                     return relay.end() or None
                 if ready := relay.feed(piece):
                     return ready
-        except (aiohttp.ClientError, OSError) as error:
+        except OSError as error:
             raise ProviderFailed("The provider broke off in the middle of its answer.") from error
         return None
 
     async def close(self) -> None:
         """Give the connection back when the answer was read to its end, cut it otherwise."""
-        content = self.response.content
-        if self.relay.done and not content.at_eof():
-            with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+        rest = b""
+        if self.relay.done and not self.response.at_eof():
+            with contextlib.suppress(TimeoutError, OSError):
                 async with asyncio.timeout(_LAST_BYTES_SECONDS):
-                    await content.readany()
-        if content.at_eof():
-            self.response.release()
-        else:
-            self.response.close()
+                    rest = await self.response.readany()
+        if self.tape is not None:
+            self.tape.add(rest)
+            self.tape.finish(complete=self.relay.done)
+        self.response.release()
 
 
 class Upstream:
     """The connections to all providers."""
 
-    def __init__(self, connect_timeout: float) -> None:
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15, ttl_dns_cache=60),
-            timeout=self._timeout,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            raise_for_status=False,
-        )
-
-    @property
-    def session(self) -> aiohttp.ClientSession:
-        """The connections, for others that the gateway calls: they obey the same rules."""
-        return self._session
-
-    async def close(self) -> None:
-        await self._session.close()
+    def __init__(self, client: Client) -> None:
+        self._client = client
 
     async def call(self, plan: Plan, ask: Ask, guard: Guard) -> Whole | Stream:
         """The provider's answer. Raises ProviderFailed, ProviderRefused, TimedOut, ClientLeft."""
         guard.wait_at_most(guard.limits.first_byte)
-        response: aiohttp.ClientResponse | None = None
+        response: Response | None = None
         try:
             response = await self._post(plan)
+            if plan.tape is not None:
+                plan.tape.began(response.status, response.headers)
             if response.status != 200:
                 raise await _refusal(response, plan)
             if ask.stream:
@@ -148,7 +135,7 @@ class Upstream:
     async def json(self, plan: Plan, guard: Guard, method: str = "POST") -> Json:
         """A JSON object of the provider that is no answer of a model. Raises as `call` does."""
         guard.wait_at_most(guard.limits.first_byte)
-        response: aiohttp.ClientResponse | None = None
+        response: Response | None = None
         try:
             response = await self._post(plan, method)
             if response.status != 200:
@@ -169,30 +156,27 @@ class Upstream:
             raise _garbage(response, plan)
         return answer
 
-    async def _post(self, plan: Plan, method: str = "POST") -> aiohttp.ClientResponse:
-        """Sent again once when a kept connection turned out to be closed: the provider then has not seen it."""
-        try:
-            return await self._send(plan, method)
-        except _GONE:
-            return await self._send(plan, method)
-
-    async def _send(self, plan: Plan, method: str) -> aiohttp.ClientResponse:
-        body = plan.body if len(plan.body) < _LARGE_BODY else io.BytesIO(plan.body)
-        timeout = self._timeout
-        if plan.connect_seconds:
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=plan.connect_seconds)
-        return await self._session.request(
-            method, plan.url, data=body, headers=plan.headers, allow_redirects=False, timeout=timeout
+    async def _post(self, plan: Plan, method: str = "POST") -> Response:
+        return await self._client.request(
+            method,
+            plan.url,
+            headers=plan.headers,
+            body=plan.body,
+            connect_seconds=plan.connect_seconds,
+            trusted=plan.to.provider.kind == "local",
         )
 
 
-def _cut(response: aiohttp.ClientResponse | None) -> None:
+def _cut(response: Response | None) -> None:
     if response is not None and not response.closed:
         response.close()
 
 
-async def _read(response: aiohttp.ClientResponse, plan: Plan) -> Whole:
+async def _read(response: Response, plan: Plan) -> Whole:
     raw = await _bytes(response, _MAX_ANSWER)
+    if plan.tape is not None:
+        plan.tape.add(raw)
+        plan.tape.finish()
     try:
         answer = payload.tolerant(raw)
     except ValueError:
@@ -205,18 +189,22 @@ async def _read(response: aiohttp.ClientResponse, plan: Plan) -> Whole:
         raise _garbage(response, plan) from error
 
 
-async def _begin(response: aiohttp.ClientResponse, plan: Plan, ask: Ask) -> Stream:
+async def _begin(response: Response, plan: Plan, ask: Ask) -> Stream:
     if "stream" not in response.headers.get("Content-Type", ""):
         raise _garbage(response, plan)
     relay = _relay(plan, ask)
-    while piece := await response.content.readany():
+    while piece := await response.readany():
+        if plan.tape is not None:
+            plan.tape.add(piece)
         first = relay.feed(piece)
         if relay.failure:
+            if plan.tape is not None:
+                plan.tape.finish(complete=False)
             raise relay.failure
         if first or relay.done:
-            return Stream(relay, first, response)
+            return Stream(relay, first, response, plan.tape)
     if first := relay.end():
-        return Stream(relay, first, response)
+        return Stream(relay, first, response, plan.tape)
     raise ProviderFailed(f"The provider {plan.provider!r} ended its stream without an answer.")
 
 
@@ -228,19 +216,15 @@ def _relay(plan: Plan, ask: Ask) -> Relay:
     return Translate(plan.adapter.events(plan.to), plan.dialect, writer)
 
 
-async def _bytes(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    if 0 <= (response.content_length or -1) <= limit:
-        return await response.read()
-    parts, size = [], 0
-    while piece := await response.content.readany():
-        parts.append(piece)
-        size += len(piece)
-        if size > limit:
-            raise ProviderFailed(f"The provider's answer is larger than {limit // 1_000_000} MB.")
-    return b"".join(parts)
+async def _bytes(response: Response, limit: int) -> bytes:
+    raw = await response.read(limit)
+    if len(raw) > limit:
+        raise ProviderFailed(f"The provider's answer is larger than {limit // 1_000_000} MB.")
+    response.release()
+    return raw
 
 
-async def _refusal(response: aiohttp.ClientResponse, plan: Plan) -> NoriaError:
+async def _refusal(response: Response, plan: Plan) -> NoriaError:
     """The provider's error, with its message and code where its adapter finds them and they may be shown."""
     status = response.status
     if status in {401, 403}:
@@ -251,7 +235,12 @@ async def _refusal(response: aiohttp.ClientResponse, plan: Plan) -> NoriaError:
         )
     if 300 <= status < 400:
         return ProviderFailed(f"The provider {plan.provider!r} redirects elsewhere, which is not followed.")
-    told = plan.adapter.refusal(status, response.headers, await response.content.read(_MAX_ERROR))
+    said = (await response.read(_MAX_ERROR))[:_MAX_ERROR]
+    response.release()
+    if plan.tape is not None:
+        plan.tape.add(said)
+        plan.tape.finish()
+    told = plan.adapter.refusal(status, response.headers, said)
     message = told.message or f"The provider {plan.provider!r} answered with status {status}."
     if plan.key:
         message = message.replace(plan.key, "…")
@@ -265,7 +254,7 @@ async def _refusal(response: aiohttp.ClientResponse, plan: Plan) -> NoriaError:
     )
 
 
-def _garbage(response: aiohttp.ClientResponse, plan: Plan) -> ProviderFailed:
+def _garbage(response: Response, plan: Plan) -> ProviderFailed:
     kind = response.headers.get("Content-Type", "no content type").split(";")[0][:100]
     return ProviderFailed(
         f"The provider {plan.provider!r} answered with something that is no completion ({kind}).",
@@ -275,12 +264,14 @@ def _garbage(response: aiohttp.ClientResponse, plan: Plan) -> ProviderFailed:
 
 def _failure(error: Exception, plan: Plan) -> ProviderFailed:
     """Every other way to fail. The exception's text stays out: it can hold addresses and headers."""
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
+    if was_refused(error):
+        what = f"The address of the provider {plan.provider!r} may not be called."
+    elif isinstance(error, Unreachable) and error.late:
         what = f"The provider {plan.provider!r} could not be reached in time."
-    elif isinstance(error, aiohttp.ClientConnectorError | ssl.SSLError):
-        what = f"The provider {plan.provider!r} could not be reached."
-    elif isinstance(error, aiohttp.ClientError | OSError):
+    elif isinstance(error, Broken):
         what = f"The provider {plan.provider!r} closed the connection without an answer."
+    elif isinstance(error, OSError | ssl.SSLError):
+        what = f"The provider {plan.provider!r} could not be reached."
     else:
         what = f"The call to the provider {plan.provider!r} failed."
         _log.exception("provider call failed")

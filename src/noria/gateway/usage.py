@@ -16,17 +16,44 @@ _MAX_TOKENS = 10**9
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts; `known` is False when the provider gave none."""
+    """Token counts; `known` is False when the provider gave none.
+
+    Cached and written tokens are among `input`, those written for an hour among `written`, reasoning is among `output`:
+    every dialect's counts are brought to this shape by its reader (chat's `usage`).
+    """
 
     input: int = 0
     output: int = 0
     cached: int = 0
     reasoning: int = 0
     known: bool = False
+    written: int = 0
+    """To the provider's cache."""
+    written_1h: int = 0
 
     def cost_micros(self, release: ReleaseEntry) -> int:
         """Micro-dollars at the release's prices, rounded to the nearest."""
-        return (self.input * release.input_micros + self.output * release.output_micros + 500_000) // 1_000_000
+        entered = self._input_micros(release) if self.cached or self.written else self.input * release.input_micros
+        left = self.output * release.output_micros
+        if (long := release.long_prompts) is not None and self.input > long.above:
+            entered, left = entered * long.input_percent // 100, left * long.output_percent // 100
+        return (entered + left + 500_000) // 1_000_000
+
+    def _input_micros(self, release: ReleaseEntry) -> int:
+        """A provider that says more tokens were cached than there were is not believed."""
+        plain = release.input_micros
+        read = min(self.cached, self.input)
+        written = min(self.written, self.input - read)
+        for_an_hour = min(self.written_1h, written)
+        reading = plain if release.cached_micros is None else release.cached_micros
+        writing = plain if release.cache_write_micros is None else release.cache_write_micros
+        keeping = writing if release.cache_write_1h_micros is None else release.cache_write_1h_micros
+        return (
+            (self.input - read - written) * plain
+            + read * reading
+            + (written - for_an_hour) * writing
+            + for_an_hour * keeping
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +67,21 @@ class Output:
 
 
 def usage_in(raw: Any) -> Usage:
-    """The counts in OpenAI's `usage` object; what is no sensible count is 0."""
+    """The counts in OpenAI's `usage` object; what is no sensible count is 0.
+
+    Cache writes have two names: OpenAI's in the details, Anthropic's beside them. DeepSeek counts what it read beside.
+    """
     if not isinstance(raw, dict):
         return Usage()
+    details = raw.get("prompt_tokens_details")
     return Usage(
         input=_count(raw.get("prompt_tokens")),
         output=_count(raw.get("completion_tokens")),
-        cached=_detail(raw.get("prompt_tokens_details"), "cached_tokens"),
+        cached=_detail(details, "cached_tokens") or _count(raw.get("prompt_cache_hit_tokens")),
         reasoning=_detail(raw.get("completion_tokens_details"), "reasoning_tokens"),
         known=True,
+        written=_detail(details, "cache_write_tokens") or _count(raw.get("cache_creation_input_tokens")),
+        written_1h=_detail(raw.get("cache_creation"), "ephemeral_1h_input_tokens"),
     )
 
 

@@ -8,6 +8,7 @@ they have under way and go.
 
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -45,6 +46,9 @@ class Master:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._socket = _listen(settings.host, settings.gateway_port)
+        self._metrics = metrics_folder(settings)
+        shutil.rmtree(self._metrics, ignore_errors=True)  # figures begin with the process, as without a master
+        self._metrics.mkdir(parents=True)
         self._workers: list[_Worker] = []
         self._leaving: list[_Worker] = []
         self._stop = False
@@ -89,10 +93,10 @@ class Master:
         now = time.monotonic()
         for worker in dead:
             self._workers.remove(worker)
-            _close(worker)
-            lived = now - worker.born
-            self._pause = 0.0 if lived > _LONGEST_PAUSE else min(max(0.1, self._pause * 2), _LONGEST_PAUSE)
+            well = worker.ready < 0 and now - worker.born > _LONGEST_PAUSE
+            self._pause = 0.0 if well else min(max(0.1, self._pause * 2), _LONGEST_PAUSE)
             self._start_at = now + self._pause
+            _close(worker)
             _log.error("gateway worker %d ended with status %s", worker.process.pid, worker.process.returncode)
         if len(self._workers) < self._settings.gateway_workers and now >= self._start_at:
             self._workers.append(self._spawn())

@@ -43,7 +43,8 @@ def check_limits(raw: Any, where: str = "limits") -> Limits:
 
 def decode_limits(raw: Mapping[str, Any] | None) -> Limits:
     """The limits that were kept in `raw`; what this version does not know is dropped."""
-    return Limits(**{name: raw[name] for name in NAMES if name in raw}) if raw else NO_LIMITS
+    kept = {name: raw[name] for name in NAMES if raw.get(name)} if raw else {}
+    return Limits(**kept) if kept else NO_LIMITS
 
 
 def sparse(limits: Limits) -> dict[str, int]:

@@ -20,14 +20,14 @@ from noria.registry.naming import number_of
 from noria.registry.readiness import PATIENCE
 from noria.stores.connect import Stores
 
-_data = click.option(
+data_option = click.option(
     "--data", type=click.Path(file_okay=False, path_type=Path), help="Data folder (default: ./noria-data)."
 )
 _reason = click.option("--reason", required=True, help="Why; kept in the audit and in the endpoint's history.")
 
 
 @contextmanager
-def _project(data: Path | None) -> Iterator[tuple[Stores, str]]:
+def project(data: Path | None) -> Iterator[tuple[Stores, str]]:
     stores = Stores(load(data=data))
     try:
         with stores.database.read() as connection:
@@ -38,13 +38,13 @@ def _project(data: Path | None) -> Iterator[tuple[Stores, str]]:
 
 
 @click.group(invoke_without_command=True)
-@_data
+@data_option
 @click.pass_context
 def endpoints(context: click.Context, data: Path | None) -> None:
     """List endpoints and what serves them."""
     if context.invoked_subcommand is not None:
         return
-    with _project(data) as (stores, project_id):
+    with project(data) as (stores, project_id):
         for one in service.list_endpoints(stores, project_id, limit=500).items:
             canary = f", release {one.canary} for {one.canary_share:.0%}" if one.canary else ""
             shadow = f", release {one.shadow} as shadow of {one.shadow_share:.0%}" if one.shadow else ""
@@ -53,7 +53,7 @@ def endpoints(context: click.Context, data: Path | None) -> None:
 
 
 @endpoints.command()
-@_data
+@data_option
 @click.argument("endpoint", metavar="NAME")
 @click.option(
     "--set",
@@ -70,7 +70,7 @@ def policy(
     """Show an endpoint's policy as JSON, or change it. In force within a second."""
     if file is not None and restore is not None:
         raise click.UsageError("--set and --restore are two changes; make one.")
-    with _project(data) as (stores, project_id):
+    with project(data) as (stores, project_id):
         where: dict[str, Any] = {"project_id": project_id, "endpoint": endpoint, "reason": reason, "actor_id": ""}
         if history:
             for one in service.policy_history(stores, project_id, endpoint, limit=500).items:
@@ -106,24 +106,24 @@ def release() -> None:
 
 
 @release.command()
-@_data
+@data_option
 @click.argument("endpoint")
 @_reason
 def rollback(data: Path | None, endpoint: str, reason: str) -> None:
     """Take the canary away; without one, return to the primary before this one."""
-    with _project(data) as (stores, project_id):
+    with project(data) as (stores, project_id):
         after = service.rollback(stores, project_id=project_id, endpoint=endpoint, reason=reason, actor_id="")
         click.echo(f"Release {after.primary} serves {endpoint}.")
 
 
 @release.command()
-@_data
+@data_option
 @click.argument("release_name", metavar="ENDPOINT@NUMBER")
 @_reason
 def promote(data: Path | None, release_name: str, reason: str) -> None:
     """Let an approved release serve everybody."""
     endpoint, number = _named(release_name)
-    with _project(data) as (stores, project_id):
+    with project(data) as (stores, project_id):
         after = service.promote(
             stores,
             project_id=project_id,
@@ -137,14 +137,14 @@ def promote(data: Path | None, release_name: str, reason: str) -> None:
 
 
 @release.command()
-@_data
+@data_option
 @click.argument("release_name", metavar="ENDPOINT@NUMBER")
 @click.option("--share", type=float, default=1.0, show_default=True, help="How many of the sessions it hears, 0 to 1.")
 @_reason
 def shadow(data: Path | None, release_name: str, share: float, reason: str) -> None:
     """Let an approved release hear a share of the sessions; its answers are recorded and thrown away."""
     endpoint, number = _named(release_name)
-    with _project(data) as (stores, project_id):
+    with project(data) as (stores, project_id):
         after = service.shadow(
             stores,
             project_id=project_id,
@@ -159,12 +159,12 @@ def shadow(data: Path | None, release_name: str, share: float, reason: str) -> N
 
 
 @release.command()
-@_data
+@data_option
 @click.argument("endpoint")
 @_reason
 def unshadow(data: Path | None, endpoint: str, reason: str) -> None:
     """Take the shadow away; its release is approved again."""
-    with _project(data) as (stores, project_id):
+    with project(data) as (stores, project_id):
         service.unshadow(stores, project_id=project_id, endpoint=endpoint, reason=reason, actor_id="")
         click.echo(f"{endpoint} has no shadow any more.")
 

@@ -2,10 +2,11 @@
 
 from fastapi import APIRouter
 
-from noria.registry import http_contents, http_policies, http_providers, http_releases
+from noria.registry import http_contents, http_policies, http_prices, http_providers, http_releases
 
 router = APIRouter(prefix="/api")
 router.include_router(http_providers.router)
+router.include_router(http_prices.router)
 router.include_router(http_contents.router)
 router.include_router(http_releases.router)
 router.include_router(http_policies.router)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
 from noria.core.errors import Forbidden
-from noria.registry import lineage, publish, service
+from noria.registry import lineage, prices, publish, service
 from noria.registry.readiness import PATIENCE
 from noria.registry.records import Endpoint, Release, RolloutEvent, Walk
 from noria.web.auth import Caller, allow
@@ -42,8 +42,15 @@ class NewRelease(BaseModel):
     prompt: str = Field("", description='"name@number" or "name@label".')
     parameters: dict[str, Any] = Field(default_factory=dict)
     note: str = Field("", max_length=2000)
-    input_micros: int | None = Field(None, ge=0, description="Default: the provider's price.")
-    output_micros: int | None = Field(None, ge=0)
+    input_micros: int | None = Field(
+        None,
+        ge=0,
+        description="Price of a million tokens. Default: the provider's, else the table's (GET /api/prices).",
+    )
+    output_micros: int | None = Field(None, ge=0, description="Reasoning is among it.")
+    cached_micros: int | None = Field(None, ge=0, description="Of input read from the provider's cache.")
+    cache_write_micros: int | None = Field(None, ge=0, description="Of input written to it.")
+    cache_write_1h_micros: int | None = Field(None, ge=0, description="Of input written to it for an hour.")
 
 
 class Reason(BaseModel):
@@ -130,7 +137,12 @@ def create_release(name: str, body: NewRelease, stores: StoresDep, caller: Edito
     """Make the next release, a draft. It can be called with a candidate key at once."""
     with stores.database.begin() as connection:
         made = service.create_release(
-            connection, project_id=caller.project_id, endpoint=name, actor_id=caller.id, **body.model_dump()
+            connection,
+            project_id=caller.project_id,
+            endpoint=name,
+            known_prices=prices.table(stores.settings.folder.prices),
+            actor_id=caller.id,
+            **body.model_dump(),
         )
     publish.publish(stores)
     return made

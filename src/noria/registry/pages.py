@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from noria.core.errors import BadInput, NotFound
 from noria.jobs import service as jobs
-from noria.registry import gates, lineage, pages_contents, pages_providers, publish, service, views
+from noria.registry import gates, lineage, pages_contents, pages_providers, prices, publish, service, views
 from noria.registry.detail import ReleaseDetail
 from noria.registry.readiness import PATIENCE
 from noria.registry.records import Endpoint, Release
@@ -145,6 +145,7 @@ def create_release(
             prompt=prompt.strip(),
             parameters=_json(parameters or "{}", dict),
             note=note,
+            known_prices=prices.table(stores.settings.folder.prices),
             actor_id=caller.id,
         )
     publish.publish(stores)

@@ -52,7 +52,8 @@ def add_provider(
     preset: Name = "",
     base_url: Address = "",
     api_key: Secret = "",
-    options: Options = "",
+    region: Name = "",
+    api_version: Name = "",
 ) -> Response:
     """Add a provider; without a preset one that speaks OpenAI's API."""
     made = service.add_provider(
@@ -63,7 +64,7 @@ def add_provider(
         preset=preset,
         base_url=base_url,
         api_key=api_key,
-        options=_options(options),
+        options={name: value for name, value in (("region", region), ("api_version", api_version)) if value},
         actor_id=caller.id,
     )
     publish.publish(stores)
@@ -154,8 +155,6 @@ def remove_key(stores: StoresDep, caller: Admin, name: str, key_id: str, *, reas
 
 
 def _options(text: str) -> dict[str, Any]:
-    if not text.strip():
-        return {}
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:

@@ -106,7 +106,7 @@ class Policy:
     retries: Retries = Retries()
     breaker: Breaker = Breaker()
     hedge: Hedge = Hedge()
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
     cache: Cache = Cache()
     guardrails: tuple[Guardrail, ...] = ()
 

@@ -1,6 +1,6 @@
 """Providers that are known by name: rows of data from which the form, the API and the command line fill in the rest.
 
-A new OpenAI-compatible provider is a new row. What a row says beyond the address is what its documentation says; a
+A new OpenAI-compatible provider is a new row. What a row says is what its own documentation said in November 2026; a
 preset is only a start, and everything in it can be changed where a provider is added.
 """
 
@@ -104,7 +104,7 @@ _ALL = (
     _service(
         "together",
         "Together",
-        "https://api.together.xyz/v1",
+        "https://api.together.ai/v1",
         "TOGETHER_API_KEY",
         "https://api.together.ai/settings/api-keys",
         "text",
@@ -117,12 +117,14 @@ _ALL = (
         "FIREWORKS_API_KEY",
         "https://app.fireworks.ai/settings/users/api-keys",
         "text",
+        "responses",
+        "messages",
         "embeddings",
     ),
     _service(
         "deepseek",
         "DeepSeek",
-        "https://api.deepseek.com/v1",
+        "https://api.deepseek.com",
         "DEEPSEEK_API_KEY",
         "https://platform.deepseek.com/api_keys",
     ),
@@ -134,10 +136,12 @@ _ALL = (
         "OPENROUTER_API_KEY",
         "https://openrouter.ai/settings/keys",
         "text",
+        "responses",
+        "messages",
         "embeddings",
     ),
     _program("vllm", "vLLM", 8000, "text", "responses", "messages", "embeddings"),
-    _program("sglang", "SGLang", 30000, "text", "embeddings"),
+    _program("sglang", "SGLang", 30000, "text", "messages", "embeddings"),
     _program("ollama", "Ollama", 11434, "text", "responses", "messages", "embeddings"),
     _program("lmstudio", "LM Studio", 1234, "text", "responses", "messages", "embeddings"),
     _program("llamacpp", "llama.cpp", 8080, "text", "responses", "messages", "embeddings"),

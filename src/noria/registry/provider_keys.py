@@ -1,9 +1,10 @@
 """Keys of providers: added, replaced, weighed and taken away. A key comes in here and never goes out again.
 
-The sealed form is read by the publisher alone, for the snapshot; records and answers carry a hint. For AWS a key is
+The sealed form is read by the publisher, for the snapshot, and opened only to compare it; records and answers carry a hint. For AWS a key is
 either a Bedrock API key or "access key id:secret access key[:session token]" in one text.
 """
 
+import hmac
 import re
 from typing import Any
 
@@ -107,6 +108,33 @@ def by_provider(connection: Connection, project_id: str, provider_id: str = "") 
         values = {name: row[name] for name in ProviderKey.__slots__}
         found.setdefault(row["provider_id"], []).append(ProviderKey(**values))
     return found
+
+
+def has_key(stores: Stores, project_id: str, provider: str, api_key: str) -> bool:
+    """Whether the provider has exactly this key. Raises NotFound."""
+    wanted = api_key.strip().encode()
+    with stores.database.read() as connection:
+        provider_id = _provider(connection, project_id, provider)["id"]
+    kept = _opened(stores, project_id, provider_id)
+    return any(hmac.compare_digest(key.encode(), wanted) for key in kept)
+
+
+def all_keys(stores: Stores, project_id: str) -> frozenset[str]:
+    """Every key of the project's providers in the clear, and the parts of those that have several; only to make sure that a
+    text holds none of them. They must not leave the process."""
+    kept = _opened(stores, project_id)
+    return frozenset({part for key in kept for part in (key, *key.split(":")) if len(part) >= 8})
+
+
+def _opened(stores: Stores, project_id: str, provider_id: str = "") -> list[str]:
+    sealer = Sealer(stores.settings.folder.secret)
+    table = tables.provider_keys
+    query = select(table.c.provider_id, table.c.sealed).where(table.c.project_id == project_id)
+    if provider_id:
+        query = query.where(table.c.provider_id == provider_id)
+    with stores.database.read() as connection:
+        rows = list(connection.execute(query).mappings())
+    return [sealer.unseal(row["sealed"], purpose=f"provider:{row['provider_id']}") for row in rows]
 
 
 def sealed(stores: Stores, kind: str, provider_id: str, api_key: str) -> dict[str, str]:

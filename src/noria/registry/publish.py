@@ -37,6 +37,7 @@ from noria.registry.snapshot import (
     EndpointEntry,
     EngineEntry,
     KeyEntry,
+    LongPrompts,
     ProviderEntry,
     ProviderKeyEntry,
     ReleaseEntry,
@@ -298,6 +299,10 @@ def _release(row: Any, spoken: dict[str, PromptVersion], engine: str) -> Release
         state=row["state"],
         input_micros=row["input_micros"],
         output_micros=row["output_micros"],
+        cached_micros=row["cached_micros"],
+        cache_write_micros=row["cache_write_micros"],
+        cache_write_1h_micros=row["cache_write_1h_micros"],
+        long_prompts=LongPrompts(**row["long_prompts"]) if row["long_prompts"] else None,
         price_version=row["price_version"],
     )
 

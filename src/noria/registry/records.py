@@ -164,7 +164,14 @@ class Release:
     digest: str
     input_micros: int
     output_micros: int
+    cached_micros: int | None
+    """Of input read from the provider's cache, in micro-dollars for a million tokens as all of these; None: as other input."""
+    cache_write_micros: int | None
+    cache_write_1h_micros: int | None
+    long_prompts: dict[str, int]
+    """What longer prompts cost: above (tokens), input_percent, output_percent; {} where it is the same."""
     price_version: str
+    """Version of the table that the price is from, or the day on which somebody said it; empty: it has none."""
     author_id: str
     author: str
     created_at: datetime

@@ -19,8 +19,9 @@ from noria.core.errors import BadInput, Conflict, NotFound
 from noria.core.slices import Edge
 from noria.governance import audit
 from noria.governance.tables import people
-from noria.registry import endpoints, engines, lineage, models, prompts, providers, tables
+from noria.registry import endpoints, engines, lineage, models, prices, prompts, providers, tables
 from noria.registry.naming import number_of
+from noria.registry.prices import PriceTable
 from noria.registry.records import ModelVersion, PromptVersion, Provider, Release
 from noria.stores import changes
 from noria.stores.connect import Stores
@@ -72,12 +73,17 @@ def create_release(
     note: str = "",
     input_micros: int | None = None,
     output_micros: int | None = None,
+    cached_micros: int | None = None,
+    cache_write_micros: int | None = None,
+    cache_write_1h_micros: int | None = None,
+    known_prices: PriceTable | None = None,
     actor_id: str,
 ) -> Release:
     """Make the endpoint's next release, a draft.
 
-    `model_version` is "name:number", `prompt` is "name@number" or "name@label" (resolved now, for good). Prices default to
-    the provider's. Raises NotFound, BadInput.
+    `model_version` is "name:number", `prompt` is "name@number" or "name@label" (resolved now, for good). Prices
+    that nobody says are the provider's, else those of `known_prices` (this version's table when it is not given). Raises
+    NotFound, BadInput.
     """
     into = endpoints.lock(connection, project_id, endpoint)
     where = providers.find_provider(connection, project_id, provider)
@@ -92,13 +98,15 @@ def create_release(
         prompt=prompts.find_prompt_version(connection, project_id, prompt) if prompt else None,
         parameters=_checked_parameters(parameters or {}),
     )
-    prices = [
-        own if own is not None else default
-        for own, default in ((input_micros, where.input_micros), (output_micros, where.output_micros))
-    ]
-    if min(prices) < 0:
-        raise BadInput("A price is not below 0.", hint="In micro-dollars for a million tokens.")
+    said = (input_micros, output_micros, cached_micros, cache_write_micros, cache_write_1h_micros)
     release_id, now = ids.new_id(), clock.now()
+    price = prices.for_release(
+        where,
+        content.model,
+        known_prices or prices.table(),
+        dict(zip(prices.COLUMNS, said, strict=True)),
+        f"{now:%Y-%m-%d}",
+    )
     number = into.releases + 1
     connection.execute(
         insert(tables.releases).values(
@@ -114,9 +122,7 @@ def create_release(
             parameters=content.parameters,
             note=note.strip()[:2000],
             digest=content.digest,
-            input_micros=prices[0],
-            output_micros=prices[1],
-            price_version=f"{now:%Y-%m-%d}" if any(prices) else "",
+            **price,
             author_id=actor_id,
             created_at=now,
             touched_at=now,

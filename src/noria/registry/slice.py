@@ -13,5 +13,12 @@ SLICE = Slice(
         Nav("Models", "/models", group="Serve", order=30),
         Nav("Providers", "/providers", group="Serve", order=40),
     ),
-    commands=("noria.registry.commands:endpoints", "noria.registry.commands:release"),
+    commands=(
+        "noria.registry.commands:endpoints",
+        "noria.registry.commands:release",
+        "noria.registry.commands_prices:prices",
+        "noria.registry.commands_moving:import_",
+        "noria.registry.commands_providers:providers",
+        "noria.registry.commands_record:record",
+    ),
 )

@@ -83,6 +83,16 @@ class PromptEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class LongPrompts:
+    """What longer prompts cost: the whole request at these percents of its prices."""
+
+    above: int
+    """Input tokens."""
+    input_percent: int
+    output_percent: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseEntry:
     """One immutable release as the gateway needs it."""
 
@@ -99,6 +109,14 @@ class ReleaseEntry:
     input_micros: int = 0
     """Price of a million input tokens in micro-dollars."""
     output_micros: int = 0
+    """Of output tokens, reasoning among them."""
+    cached_micros: int | None = None
+    """Of input that the provider read from its cache; None: as other input."""
+    cache_write_micros: int | None = None
+    """Of input that it wrote to its cache; None: as other input."""
+    cache_write_1h_micros: int | None = None
+    """Of input that it wrote there for an hour; None: as for minutes."""
+    long_prompts: LongPrompts | None = None
     price_version: str = ""
 
 
@@ -192,8 +210,10 @@ def _endpoint(raw: dict[str, Any]) -> EndpointEntry:
 
 
 def _release(raw: dict[str, Any]) -> ReleaseEntry:
-    prompt = raw.pop("prompt")
-    return ReleaseEntry(**raw, prompt=PromptEntry(**prompt) if prompt else None)
+    prompt, long = raw.pop("prompt"), raw.pop("long_prompts", None)
+    return ReleaseEntry(
+        **raw, prompt=PromptEntry(**prompt) if prompt else None, long_prompts=LongPrompts(**long) if long else None
+    )
 
 
 def write(path: Path, snapshot: Snapshot) -> None:

@@ -39,6 +39,7 @@ def address(kind: str, node_id: str, title: str = "") -> str:
         "release": f"/endpoints/{quote(name)}/releases/{number}" if name else "",
         "prompt_version": f"/prompts/{quote(name)}?version={number}" if name else "",
         "model_version": f"/models/{quote(name)}#v{number}" if name else "",
+        "dataset_version": f"/datasets/{quote(name)}?version={number}" if name else "",
         "training_run": f"/training/{quote(node_id, safe='')}",
         "evaluation": f"/evaluations/{quote(node_id, safe='')}",
         "trace": f"/traces/{quote(node_id, safe='')}",

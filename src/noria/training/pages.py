@@ -15,6 +15,7 @@ from noria.training.records import TrainingRun
 from noria.web import charts
 from noria.web.auth import Caller, allow
 from noria.web.deps import StoresDep
+from noria.web.i18n import of_request, words
 from noria.web.paging import Cursor, Limit
 from noria.web.templates import render, see_other
 
@@ -27,13 +28,13 @@ Text = Annotated[str, Form(max_length=200)]
 
 @router.get("/training")
 def list_page(
-    request: Request, stores: StoresDep, caller: Viewer, limit: Limit = 50, cursor: Cursor = None
+    *, request: Request, stores: StoresDep, caller: Viewer, dataset: str = "", limit: Limit = 50, cursor: Cursor = None
 ) -> Response:
-    """All training runs, newest first."""
+    """All training runs, newest first; `dataset` is what the form is filled with."""
     page = service.list_runs(stores, caller.project_id, limit=limit, cursor=cursor)
     choices = service.choices(stores, caller.project_id) if "edit" in caller.permissions else None
     moving = any(run.moving for run in page.items)
-    return render(request, caller, "training/list.html", page=page, choices=choices, moving=moving)
+    return render(request, caller, "training/list.html", page=page, choices=choices, moving=moving, dataset=dataset)
 
 
 @router.post("/training")
@@ -68,7 +69,7 @@ def start(
 def run_page(request: Request, stores: StoresDep, caller: Viewer, run_id: str) -> Response:
     """Status first, then the loss, the inputs, what it made."""
     run = service.get(stores, caller.project_id, run_id)
-    values = _curve(stores, run)
+    values = _curve(request, stores, run)
     return render(request, caller, "training/run.html", run=run, meanings=_meanings(run), follow=False, **values)
 
 
@@ -76,7 +77,7 @@ def run_page(request: Request, stores: StoresDep, caller: Viewer, run_id: str) -
 def progress_part(request: Request, stores: StoresDep, caller: Viewer, run_id: str) -> Response:
     """The part of the page that follows the job."""
     run = service.get(stores, caller.project_id, run_id)
-    return render(request, caller, "training/_progress.html", run=run, follow=True, **_curve(stores, run))
+    return render(request, caller, "training/_progress.html", run=run, follow=True, **_curve(request, stores, run))
 
 
 @router.post("/training/{run_id}/cancel")
@@ -96,13 +97,25 @@ def cancel(stores: StoresDep, caller: Editor, run_id: str) -> Response:
     return see_other(f"/training/{run.id}", "The training run is being stopped.")
 
 
-def _curve(stores: Stores, run: TrainingRun) -> dict[str, Any]:
+def _curve(request: Request, stores: Stores, run: TrainingRun) -> dict[str, Any]:
     """The loss so far as a chart, and the newest values in words."""
+    say = words(of_request(request))
     points = jobs.points(stores, run.project_id, run.job_id)
     losses = [(point["step"], point["values"]["loss"]) for point in points if "loss" in point["values"]]
-    rows = [{"step": step, "loss": loss, "curve": "batch"} for step, loss in losses]
-    rows += [{"step": step, "loss": _mean(losses, i), "curve": "mean"} for i, (step, _) in enumerate(losses)]
-    spec = charts.line(charts.thin(rows), x="step", y="loss", series="curve", x_title="step", zero=True)
+    rows = [{"step": step, "loss": loss, "curve": say("batch")} for step, loss in losses]
+    rows += [
+        {"step": step, "loss": _mean(losses, i), "curve": say("running mean")} for i, (step, _) in enumerate(losses)
+    ]
+    spec = charts.line(
+        charts.thin(rows),
+        x="step",
+        y="loss",
+        series="curve",
+        x_title=say("step"),
+        zero=True,
+        height=220,
+        colours=("var(--edge)", charts.SERIES[0]),
+    )
     return {"chart_spec": spec if losses else None, "newest": points[-1] if points else None}
 
 

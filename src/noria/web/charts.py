@@ -65,11 +65,18 @@ def line(
     time: bool = False,
     zero: bool = False,
     height: int = 160,
+    colours: Sequence[str] = SERIES,
 ) -> Spec:
-    """Curves over a number or (`time`: ISO 8601 text) a moment; `series` names the column that tells them apart."""
+    """Curves over a number or (`time`: ISO 8601 text) a moment; `series` names the column that tells them apart.
+
+    `colours` are those of the series, in the order in which they first appear.
+    """
     horizontal: Spec = {"field": x, "type": "temporal" if time else "quantitative", "title": x_title or None}
     if not time:
         horizontal["scale"] = {"nice": False, "zero": False}
+        if rows and all(isinstance(row[x], int) for row in rows):
+            steps = max(row[x] for row in rows) - min(row[x] for row in rows)
+            horizontal["axis"] = {"tickCount": max(1, min(5, steps)), "format": ",d"}  # whole steps, each once
     encoding: Spec = {
         "x": horizontal,
         "y": {"field": y, "type": "quantitative", "title": y_title or None, "scale": {"zero": zero}},
@@ -77,8 +84,8 @@ def line(
     }
     if series:
         names = list(dict.fromkeys(str(row[series]) for row in rows))
-        colours = [SERIES[min(i, len(SERIES) - 1)] for i in range(len(names))]
-        encoding["color"] = {"field": series, "type": "nominal", "scale": {"domain": names, "range": colours}}
+        chosen = [colours[min(i, len(colours) - 1)] for i in range(len(names))]
+        encoding["color"] = {"field": series, "type": "nominal", "scale": {"domain": names, "range": chosen}}
     mark: Spec = {"type": "line", "strokeWidth": 2, "point": len(rows) < 25, "clip": True}
     if not series:
         mark["color"] = SERIES[0]

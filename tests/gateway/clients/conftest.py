@@ -30,6 +30,8 @@ MODES = {
     "breaking": "error-event",
     "text": "ok:text",
     "parrot": "parrot",
+    "embedder": "embedder",
+    "flaky-messages": "flaky:flaky-messages",
 }
 SETTINGS = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",

@@ -19,7 +19,8 @@ class Order(BaseModel):
 
 def main() -> dict[str, Any]:
     client = instructor.from_openai(OpenAI(base_url=URL, api_key=KEY))
-    order = client.chat.completions.create(model="assistant", messages=HELLO, response_model=Order)
+    messages = [{"role": "user", "content": "order"}]
+    order = client.chat.completions.create(model="assistant", messages=messages, response_model=Order)
     schema = instructor.from_openai(OpenAI(base_url=URL, api_key=KEY), mode=instructor.Mode.JSON_SCHEMA)
     native = schema.chat.completions.create(model="assistant", messages=HELLO, response_model=Order)
     partial = list(client.chat.completions.create_partial(model="assistant", messages=HELLO, response_model=Order))

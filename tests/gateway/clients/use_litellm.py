@@ -18,6 +18,17 @@ class Order(BaseModel):
     customer: str
 
 
+def plain() -> Any:
+    messages = [{"role": "user", "content": "hello there"}]
+    answer = litellm.completion(
+        model="openai/assistant",
+        api_base=URL,
+        api_key=KEY,
+        messages=messages,
+    )
+    return answer.choices[0].message.content
+
+
 def complete(**more: Any) -> Any:
     return litellm.completion(model="openai/assistant", api_base=URL, api_key=KEY, **{"messages": HELLO, **more})
 
@@ -35,7 +46,7 @@ def failure(model: str) -> list[Any]:
 def main() -> dict[str, Any]:
     call = complete(tools=TOOLS).choices[0].message.tool_calls[0]
     return {
-        "plain": complete().choices[0].message.content,
+        "plain": plain(),
         "streamed": "".join(chunk.choices[0].delta.content or "" for chunk in complete(stream=True)),
         "call": [call.function.name, call.function.arguments],
         "order": json.loads(complete(response_format=Order).choices[0].message.content),

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 import openai
-from openai import AsyncOpenAI, OpenAI
+from openai import OpenAI
 from pydantic import BaseModel
 
 URL, KEY = os.environ["NORIA_URL"] + "/v1", os.environ["NORIA_KEY"]
@@ -47,7 +47,7 @@ def streamed_with_helper(client: OpenAI) -> dict[str, Any]:
 
 
 async def asynchronous() -> list[str]:
-    async with AsyncOpenAI(base_url=URL, api_key=KEY) as client:
+    async with openai.AsyncOpenAI(base_url=URL, api_key=KEY) as client:
         answer = await client.chat.completions.create(model="assistant", messages=HELLO)
         stream = await client.chat.completions.create(model="assistant", messages=HELLO, stream=True)
         text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])

@@ -37,7 +37,7 @@ def test_an_answer_as_chat() -> None:
     assert message["reasoning_content"] == "Both places are asked for."
     assert [call["function"]["arguments"] for call in message["tool_calls"]] == ['{"location":"제주"}', "{}"]
     assert told["usage"]["prompt_tokens"] == 21 + 188 + 1800
-    assert told["usage"]["prompt_tokens_details"] == {"cached_tokens": 1800}
+    assert told["usage"]["prompt_tokens_details"] == {"cached_tokens": 1800, "cache_write_tokens": 188}
     assert told["usage"]["completion_tokens_details"] == {"reasoning_tokens": 40}
     assert told["usage"]["cache_creation_input_tokens"] == 188
     assert told["usage"]["total_tokens"] == 2009 + 93

@@ -1,5 +1,6 @@
 """`noria demo`: options in, a played story and a report out; Noria stays up afterwards unless `--stop`."""
 
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,16 +22,25 @@ TRAFFIC = 96
 
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with train and test files, JSONL or CSV.")
-@click.option("--examples", default=672, show_default=True, help="Training examples.")
-@click.option("--rows", default=200, show_default=True, help="Test rows of each evaluation.")
-@click.option("--intents", default=12, show_default=True, help="Labels to use of a CSV with many.")
+@click.option("--examples", type=click.IntRange(min=1), default=672, show_default=True, help="Training examples.")
+@click.option(
+    "--rows", type=click.IntRange(min=1), default=200, show_default=True, help="Test rows of each evaluation."
+)
+@click.option(
+    "--intents", type=click.IntRange(min=2), default=12, show_default=True, help="Labels to use of a CSV with many."
+)
 @click.option("--report", type=click.Path(path_type=Path), help="Folder for report.html and report.json.")
-@click.option("--port", type=int, help="Port of the gateway; the server takes the next one. Default: free ones.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65534),
+    help="Port of the gateway; the server takes the next one. Default: free ones.",
+)
 @click.option("--stop", is_flag=True, help="End when done instead of staying up.")
 def demo(
     *, data: Path | None, examples: int, rows: int, intents: int, report: Path | None, port: int | None, stop: bool
 ) -> None:
     """Play one trip through the whole loop on a data folder of its own."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being ended also ends what was started
     screen = Screen()
     settings = _settings(port)
     try:
@@ -38,10 +48,8 @@ def demo(
         _greet(screen, settings, source)
         _play(screen, settings, source, examples=examples, rows=rows, report=report, stop=stop)
     except NoriaError as error:
-        hint = f"\n{error.hint}" if error.hint else ""
-        raise click.ClickException(
-            f"{error.message}{hint}\nWhat was done until then is kept in {settings.data}."
-        ) from error
+        kept = f"What was done until then is kept in {settings.data}." if settings.data.exists() else ""
+        raise click.ClickException("\n".join(filter(None, (error.message, error.hint, kept)))) from error
 
 
 def _settings(port: int | None) -> Settings:

@@ -68,6 +68,8 @@ def shipped(*, traffic: int) -> Source:
 
 
 def _from_folder(folder: Path, *, intents: int, traffic: int) -> Source:
+    if not folder.is_dir():
+        raise BadInput(f"{folder} is not a folder.", hint="Give one that holds train and test files.")
     if (folder / "train.jsonl").is_file() and (folder / "test.jsonl").is_file():
         train, test, refused = _read(folder, ".jsonl", {})
     elif (folder / "train.csv").is_file() and (folder / "test.csv").is_file():

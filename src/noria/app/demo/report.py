@@ -27,19 +27,14 @@ BASELINES = {
 
 def tables(screen: Screen, record: Record) -> None:
     """Print what was measured, who beat whom, and where one answer comes from."""
-    columns = [
-        "",
-        METRICS[record["releases"][0]["metric"]].title,
-        "95 % interval",
-        "valid",
-        "n",
-        "p50 ms",
-        "p95 ms",
-        "tokens in",
-        "CPU s",
-    ]
+    title = METRICS[record["releases"][0]["metric"]].title
+    columns = ["", title, "valid", "n", "p50 ms", "p95 ms", "tokens", "CPU s"]
     lines = [*(dict(b, name=f"baseline {b['name']}") for b in record["baselines"]), *record["releases"]]
-    screen.table("What was measured on the same held-out rows", columns, [_row(line) for line in lines])
+    screen.table(
+        "What was measured on held-out rows (95 % intervals; tokens of a prompt)",
+        columns,
+        [_row(line) for line in lines],
+    )
     screen.console.print()
     screen.say(against_release_1(record))
     screen.say(against_baselines(record))
@@ -98,14 +93,15 @@ def against_baselines(record: Record) -> str:
         return f"{title} wins: {figures}, at a fraction of the cost. For this task, use it."
     if found["verdict"] == "worse":
         return f"The best cheap baseline, {title[0].lower()}{title[1:]}, loses: {figures}."
+    if best["score"] >= tuned["score"]:
+        return f"{title} is ahead, though these rows do not prove it: {figures}, at a fraction of the cost. For this task, use it."
     return f"{title} does as well, as far as these rows can tell: {figures}, at a fraction of the cost."
 
 
 def _row(line: Record) -> list[str]:
     return [
         line["name"],
-        _figure(line["score"], ".3f"),
-        f"{_figure(line['score_low'], '.2f')} to {_figure(line['score_high'], '.2f')}",
+        f"{line['score']:.3f} ({line['score_low']:.2f}–{line['score_high']:.2f})",
         _figure(line["valid"], ".3f"),
         str(line["n"]),
         _figure(line["p50_ms"], ",.0f"),

@@ -1,5 +1,6 @@
 """What the demo prints: a sentence a step, a bar while something runs, tables at the end."""
 
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -29,7 +30,9 @@ class Screen:
 
     def say(self, text: str) -> None:
         """One sentence about what happened."""
-        self.console.print(f"   {escape(text)}")
+        width = min(LOG_WIDTH, self.console.width)
+        lines = textwrap.wrap(text, width - 4, break_long_words=False, break_on_hyphens=False)
+        self.console.print(textwrap.indent(escape("\n".join(lines)), "   "))
 
     @contextmanager
     def bar(self, title: str, total: int | None = None) -> Iterator[Callable[[int, int, str], None]]:
@@ -57,7 +60,9 @@ class Screen:
 
     def table(self, title: str, columns: list[str], rows: list[list[str]]) -> None:
         """A table; the first column is text, the others are figures."""
-        table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+        table = Table(
+            title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, collapse_padding=True
+        )
         for number, column in enumerate(columns):
             table.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
         for row in rows:

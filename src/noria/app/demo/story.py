@@ -26,6 +26,8 @@ from noria.stores.embedded.files import FolderFiles
 ENDPOINT = "assistant"
 DATASET = "conversations"
 MODEL = "assistant-lora"
+SPANS_SECONDS = 15.0
+"""How long to wait for the spans of the last answers to be readable."""
 CHECK_ROWS = 60
 """Test rows of the third release's evaluation: the same weights on another machine, so a few are enough."""
 
@@ -327,20 +329,22 @@ class Story:
         self._traffic(half, "release 3 at 50 %")
         self.installation.kill(host)
         self.screen.say("The second host dies.")
-        self._traffic(half, "while the second host is dead")
-        errors = self._canary_errors()
-        self.record["fallbacks"] = errors
-        self.screen.say(f"{errors} calls fell back to release 2 before their first byte; callers saw no failure.")
+        failed = sum(bool(reply.failed) for reply in self._traffic(half, "while the second host is dead"))
+        self.record["fallbacks"] = self._canary_errors()
+        self.screen.say(
+            f"{self.record['fallbacks']} calls fell back to release 2 before their first byte; "
+            f"{failed or 'no'} caller saw a failure."
+        )
         self.reviewer.post(f"/api/endpoints/{ENDPOINT}/rollback", reason="the second host does not answer")
         self.screen.say("Rolled back: release 2 serves everybody.")
         self._traffic(6, "after the rollback")
 
     def _canary_errors(self) -> int:
         """Requests meant for release 3 that release 2 answered, once the spans of the last ones are readable."""
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + SPANS_SECONDS
         seen = -1
         while time.monotonic() < deadline:
-            traces = self.author.all("/api/traces", endpoint=ENDPOINT)
+            traces = self.author.all("/api/traces", endpoint=ENDPOINT, live=True)
             fell: int = sum(t.get("requested_release") == 3 and t.get("release") != 3 for t in traces)
             if len(traces) >= self.served and fell == seen:
                 return fell
@@ -356,15 +360,22 @@ class Story:
             for event in self.author.all(f"/api/endpoints/{ENDPOINT}/history")
         ]
         self.record["failed_requests"] = self.application.failed
-        self.record["answer"] = {"trace_id": self.last.trace_id if self.last else "", "lineage": []}
-        if self.last:
-            lineage = self.author.get("/api/lineage", kind="trace", id=self.last.trace_id, direction="back")
-            self.record["answer"]["lineage"] = lineage["readable"]
+        self.record["answer"] = {"trace_id": self.last.trace_id if self.last else "", "lineage": self._lineage()}
         self.record["finished_at"] = clock.now().isoformat(timespec="seconds")
         self.record["machine"] = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}"
         self.record["seconds"] = round(time.monotonic() - self.began, 1)
         self.record["cpu_seconds"] = round(self.installation.cpu_seconds(), 1)
         self.application.close()
+
+    def _lineage(self) -> list[str]:
+        """Where the last answer comes from, once its span is readable."""
+        deadline = time.monotonic() + SPANS_SECONDS
+        while self.last:
+            found = self.author.get("/api/lineage", kind="trace", id=self.last.trace_id, direction="back")
+            if found["readable"] or time.monotonic() > deadline:
+                return list(found["readable"])
+            time.sleep(0.5)
+        return []
 
     def _finish(self, who: Api, job_id: str, title: str) -> Json:
         with self.screen.job(title) as watch:

@@ -1,7 +1,8 @@
 """Replaces personal data by placeholders: <EMAIL_1>, <PHONE_1>, <CARD_1>, <RRN_1>, <SSN_1>.
 
 One `Masker` serves one row or one request: the same value gets the same placeholder wherever it stands in it, so that the target
-still speaks of what the input said. Text that is JSON stays JSON: its values are masked one by one.
+still speaks of what the input said, also where the words around it that gave it away are missing. Text that is JSON stays
+JSON: its values are masked one by one.
 """
 
 import json
@@ -22,6 +23,7 @@ class Masker:
         self._find = finder
         self._opens, self._closes = brackets[0], brackets[1]
         self._names: dict[tuple[str, str], str] = {}
+        self._written: dict[str, str] = {}
         self._used: dict[str, int] = {}
         self.counts: dict[str, int] = {}
         self.originals: dict[str, str] = {}
@@ -55,16 +57,25 @@ class Masker:
 
     def _plain(self, text: str) -> str:
         found = self._find(text)
-        if not found:
+        if not found and not self._written:
             return text
         # A row may already hold placeholders of an earlier masking: theirs and ours must not mean two things.
         for kind, number in _PLACEHOLDER.findall(text):
             self._used[kind] = max(self._used.get(kind, 0), int(number))
         pieces, at = [], 0
         for hit in found:
-            pieces += [text[at : hit.start], self._placeholder(hit, text)]
+            placeholder = self._placeholder(hit, text)
+            self._written[text[hit.start : hit.end]] = placeholder
+            pieces += [self._known(text[at : hit.start]), placeholder]
             at = hit.end
-        return "".join([*pieces, text[at:]])
+        return "".join([*pieces, self._known(text[at:])])
+
+    def _known(self, text: str) -> str:
+        """`text` without what this row has already shown to be personal data, letter by letter the same."""
+        for written, placeholder in self._written.items():
+            if written in text:
+                text = re.sub(rf"(?<!\w){re.escape(written)}(?!\w)", placeholder, text)
+        return text
 
     def _placeholder(self, hit: Found, text: str) -> str:
         key = (hit.kind, hit.value)

@@ -20,7 +20,8 @@ document.addEventListener("keydown", (event) => {
 });
 
 function move(step) {
-  const links = [...document.querySelectorAll("[data-list] tr td:first-child a, [data-list] > li a:first-of-type")];
+  const rows = [...document.querySelectorAll("[data-list] tr, [data-list] > li")];
+  const links = rows.map((row) => row.querySelector("a")).filter(Boolean);
   if (!links.length) return;
   const at = links.indexOf(document.activeElement);
   const next = links[Math.min(links.length - 1, Math.max(0, at < 0 ? (step > 0 ? 0 : links.length - 1) : at + step))];

@@ -45,9 +45,18 @@ def usage(raw: Any) -> Json | None:
         "prompt_tokens": prompt,
         "completion_tokens": output,
         "total_tokens": prompt + output,
-        "prompt_tokens_details": {"cached_tokens": read},
+        "prompt_tokens_details": {"cached_tokens": read, **({"cache_write_tokens": written} if written else {})},
     }
-    return {**told, "cache_creation_input_tokens": written} if written else told
+    if written:
+        told["cache_creation_input_tokens"] = written
+    if kept := _kept_for_an_hour(raw.get("cacheDetails")):
+        told["cache_creation"] = {"ephemeral_1h_input_tokens": kept}
+    return told
+
+
+def _kept_for_an_hour(details: Any) -> int:
+    """Of the tokens that were written to a cache, those that stay there longest."""
+    return sum(values.count(one.get("inputTokens")) for one in values.objects(details) if one.get("ttl") == "1h")
 
 
 def thought(reasoning: Json) -> Json:

@@ -2,7 +2,7 @@
 
 The decision to know: chat knows fewer reasons, so Anthropic's own stands beside it as `native_finish_reason`, and the stop
 sequence that was met as `stop_reason` (vLLM's name for it). Anthropic counts cached tokens beside `input_tokens`, chat within
-`prompt_tokens`: the sum is built here, and what has no word in chat keeps its name (`cache_creation_input_tokens`).
+`prompt_tokens`: the sum is built here, and what has no word in chat keeps its name (`cache_creation`, by how long it is kept).
 """
 
 from typing import Any
@@ -75,7 +75,7 @@ def chat_usage(raw: Any) -> Json | None:
         "prompt_tokens": prompt,
         "completion_tokens": output,
         "total_tokens": prompt + output,
-        "prompt_tokens_details": {"cached_tokens": read},
+        "prompt_tokens_details": {"cached_tokens": read, **({"cache_write_tokens": written} if written else {})},
     }
     if thought := lenient.count(lenient.obj(raw.get("output_tokens_details")).get("thinking_tokens")):
         told["completion_tokens_details"] = {"reasoning_tokens": thought}
@@ -87,7 +87,9 @@ def message_usage(raw: Any) -> Json:
     usage = lenient.obj(raw)
     details = lenient.obj(usage.get("prompt_tokens_details"))
     read = lenient.count(details.get("cached_tokens"))
-    written = lenient.count(usage.get("cache_creation_input_tokens"))
+    written = lenient.count(usage.get("cache_creation_input_tokens")) or lenient.count(
+        details.get("cache_write_tokens")
+    )
     told: Json = {
         "input_tokens": max(lenient.count(usage.get("prompt_tokens")) - read - written, 0),
         "cache_creation_input_tokens": written,
