@@ -2,7 +2,8 @@
 
 In: one HTTP request that wants a model. Out: its answer, in its caller's dialect whatever happens, and exactly one span for
 every request with a valid key. The decision to know: the span is in the journal before the last byte of the answer is
-sent, so a client that has a complete answer can rely on its trace, whatever dies next. This is the boundary of requests.
+sent, so a client that has a complete answer can rely on its trace, whatever dies next. Guardrails come before the cache, so
+that it holds nothing that they took out (design/0005). This is the boundary of requests.
 """
 
 import asyncio

@@ -14,21 +14,33 @@ from noria.gateway.guardrails.linear import compiled, found_in
 from noria.gateway.guardrails.texts import answered, apart, asked
 from noria.gateway.steps import Steps
 
+_STOP = r"\b(?:ignore|disregard|forget|override|bypass|neglect|skip|drop|disable|circumvent)\s+(?:about\s+)?"
 _ALL = r"(?:(?:all|any|every|each)\s+(?:of\s+)?)?(?:(?:the|your|my|these|those|its)\s+)?"
-_EARLIER = r"(?:previous|prior|above|earlier|preceding|former|initial|original|existing|system|safety|foregoing)"
+_EARLIER = (
+    r"(?:previous|prior|above|earlier|preceding|former|initial|original|existing|foregoing|system|safety|security|content|"
+    r"ethic(?:s|al)|moral)"
+)
 _RULES = (
-    r"(?:instructions?|prompts?|rules?|guidelines?|directives?|commands?|guardrails?|restrictions?|context|programming)"
+    r"(?:instructions?|prompts?|rules?|guidelines?|directi(?:ve|on)s?|commands?|guardrails?|restrictions?|constraints?|context|"
+    r"programming|protocols?|polic(?:y|ies)|conversations?|filters?|measures?)"
 )
 
 SHAPES: Final[dict[str, tuple[float, str]]] = {
-    "forget_rules": (
+    "forget_rules": (1.0, rf"{_STOP}{_ALL}{_EARLIER}\s+(?:\w+\s+)?{_RULES}"),
+    "forget_all_rules": (
         1.0,
-        rf"\b(?:ignore|disregard|forget|override|bypass|neglect|skip|drop)\s+(?:about\s+)?{_ALL}{_EARLIER}\s+(?:\w+\s+)?{_RULES}",
+        rf"{_STOP}(?:(?:all|any|every)\s+(?:of\s+)?(?:the\s+|your\s+|my\s+)?|your\s+)(?:instructions?|prompts?|rules?|guidelines?)\b",
     ),
+    "forget_some_rules": (0.6, rf"{_STOP}(?:(?:the|these|those)\s+)?(?:instructions|prompt|rules|guidelines|ethics)\b"),
     "forget_all": (
         1.0,
         r"\b(?:ignore|disregard|forget)\s+(?:everything|anything|all(?:\s+that)?)\s+"
-        r"(?:(?:that\s+)?(?:you\s+)?(?:were|was|been|have\s+been)\s+(?:told|said|instructed)|above|before)",
+        r"(?:(?:that\s+)?(?:you\s+)?(?:were|was|been|have\s+been)\s+(?:told|said|instructed)|above|before)"
+        r"|\bforget\s+everything\b[,.;:]?\s+(?:and\s+)?(?:now\s+)?you\b",
+    ),
+    "false_authority": (
+        1.0,
+        r"\b(?:system|admin(?:istrator)?|developer|root|security)\s+override\b|\boverride\s+(?:all\s+)?(?:safety|security)\b",
     ),
     "no_rules": (
         0.6,
@@ -46,13 +58,14 @@ SHAPES: Final[dict[str, tuple[float, str]]] = {
     ),
     "other_self": (
         0.5,
-        r"\b(?:you\s+are\s+now|from\s+now\s+on,?\s+you(?:\s+are|\s+will|['’]ll|['’]re)|pretend\s+(?:to\s+be|that\s+you)|"
+        r"\b(?:you\s+are\s+now|from\s+now\s+on,?\s+you\b|pretend\s+(?:to\s+be|(?:that\s+)?you)\b|"
         r"act\s+as\s+(?:if\s+you|an?\s+(?:unrestricted|unfiltered|evil|jailbroken)))",
     ),
+    "dan": (0.5, r"\b(?:are|as|be|become)\s+(?:now\s+)?(?:a\s+)?DAN\b"),
     "known_names": (
         1.0,
-        r"\b(?:do\s+anything\s+now|DAN\s+mode|jail\s?broken|developer\s+mode\s+(?:enabled|on)|god\s+mode|unrestricted\s+(?:ai|mode|model)|"
-        r"unfiltered\s+(?:ai|mode|model))\b",
+        r"\b(?:do\s+anything\s+now|DAN\s+mode|jail\s?broken|developer\s+mode\s+(?:enabled|on)|god\s+mode|now\s+unrestricted|"
+        r"unrestricted\s+(?:ai|(?:\w+\s+)?mode|model|assistant)|jailbreak(?:\s+mode|:\s*enabled)|unfiltered\s+(?:ai|mode|model))\b",
     ),
     "show_prompt": (
         1.0,

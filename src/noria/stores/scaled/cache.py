@@ -1,4 +1,4 @@
-"""A cache in Redis or Valkey, for several gateways. Implements noria.stores.ports.Cache; needs the extra `redis`.
+"""A cache in Redis or Valkey, for several gateways. Implements noria.stores.ports.Cache; needs the extra `scaled`.
 
 The decision to know: a cache is a help, never a need. What Redis does not give within a moment is a miss, and after a failure it
 is left alone for a few seconds, so that a Redis that hangs costs requests next to nothing.
@@ -9,6 +9,8 @@ import logging
 import time
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 _log = logging.getLogger("noria.stores")
@@ -22,7 +24,8 @@ class RedisCache:
     """Keys live under "noria:cache:"; Redis forgets them by their own time and its own `maxmemory-policy`."""
 
     def __init__(self, url: str) -> None:
-        self._redis = Redis.from_url(url, socket_connect_timeout=1.0, socket_timeout=1.0)
+        once = Retry(NoBackoff(), 0)
+        self._redis = Redis.from_url(url, socket_connect_timeout=1.0, socket_timeout=1.0, retry=once)
         self._alone_until = 0.0
         self._waiting: set[asyncio.Task[None]] = set()
 
