@@ -2,7 +2,7 @@
 
 A fast provider on loopback answers all; the same load (64 connections) goes to each in turn, in interleaved rounds, and
 what is compared is the CPU time of each gateway process alone, as medians. Noria has authentication, rollout, a release's
-parameters, prices, metrics and the span journal on. The last printed line is one JSON object: figures, bars, `passed`.
+parameters, prices, metrics, feedback links and the span journal on. The last printed line is one JSON object: figures, bars, `passed`.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import psutil
 from gateway_peers import BARE, CHUNKS, LITELLM_KEY, NORIA, PROVIDER, RUN, free_port, litellm, process
 from noria.core.settings import load
 from noria.governance.keys import digest, new_key
+from noria.governance.sealing import derived
 from noria.registry import snapshot as snapshots
 from noria.registry.snapshot import EndpointEntry, KeyEntry, ProviderEntry, ReleaseEntry, Snapshot
 
@@ -86,6 +87,8 @@ def prepare(folder: Path, provider: str, port: int) -> tuple[dict[str, str], str
     """A data folder with one endpoint; the gateway's environment and a key."""
     settings = load({}, data=folder, gateway_port=port, log_level="warning")
     key = new_key()
+    settings.data.mkdir(parents=True)
+    derived(settings.folder.secret, "start")  # as the server does: with it answers carry links for feedback
     entry = KeyEntry("k", "p", digest(key), "call")
     release = ReleaseEntry(
         1, "p1", "m", parameters={"temperature": 0.2, "max_tokens": 100}, input_micros=1, output_micros=1

@@ -35,7 +35,7 @@ def test_a_prompt_is_fetched_once_then_refreshed_behind_the_callers_back(
         receiver.wait(lambda: True)
     receiver.status = 503
     assert prompt("support", fallback="never").version == 2
-    assert prompt("support").attributes() == {"gen_ai.prompt.name": "support", "noria.prompt.version": 2}
+    assert prompt("support").attributes() == {"gen_ai.prompt.name": "support", "gen_ai.prompt.version": 2}
 
 
 def test_a_fixed_version_is_fetched_once(receiver: Receiver, configure: Configure) -> None:

@@ -52,7 +52,7 @@ class Prompt:
 
     def attributes(self) -> dict[str, Any]:
         """For a step that uses it: `generation(…, **prompt.attributes())`."""
-        return {"gen_ai.prompt.name": self.name, "noria.prompt.version": self.version}
+        return {"gen_ai.prompt.name": self.name, "gen_ai.prompt.version": self.version}
 
 
 @dataclass(slots=True)

@@ -34,6 +34,11 @@ _SPECIAL: Final = {
 }
 _OF_TYPE: Final = {int: "Int64", bool: "Bool", str: "String"}
 _JSON: Final = frozenset({"input_messages", "output_messages", "parameters", "attributes"})
+_LATER_COLUMNS: Final = (
+    "ALTER TABLE scores ADD COLUMN IF NOT EXISTS session_id String,"
+    " ADD COLUMN IF NOT EXISTS value_type LowCardinality(String)"
+)
+"""For tables that an earlier version has made."""
 _WHOLE: Final = frozenset(f.name for f in (*fields(Span), *fields(Score)) if f.type is int)
 
 SPAN_COLUMNS: Final = tuple(f.name for f in fields(Span))
@@ -49,7 +54,7 @@ SCORE_COLUMNS: Final = tuple(f.name for f in fields(Score))
 
 def prepare(spans: ports.Spans) -> None:
     """Make the tables that are missing."""
-    for statement in _statements():
+    for statement in (*_statements(), _LATER_COLUMNS):
         spans.command(statement)
 
 
@@ -128,6 +133,7 @@ def _statements() -> Iterable[str]:
     )
     kinds = {f.name: "Int64" if f.name == "time_ns" else "String" for f in fields(Score)}
     kinds |= {"number": "Nullable(Float64)", "project_id": _LOW, "name": _LOW, "source": _LOW, "label": _LOW}
+    kinds |= {"value_type": _LOW}
     columns = ", ".join(f"{name} {kinds[name]}" for name in SCORE_COLUMNS)
     # Not cut: the last score under a key replaces an earlier one of another week.
     yield (

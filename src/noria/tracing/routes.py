@@ -1,0 +1,9 @@
+"""All JSON routes of tracing as one router, for the manifest."""
+
+from fastapi import APIRouter
+
+from noria.tracing import http, http_scores
+
+router = APIRouter()
+router.include_router(http.router)
+router.include_router(http_scores.router)
