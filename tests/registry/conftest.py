@@ -140,6 +140,22 @@ class World:
             actor_id=self.reviewer,
         )
 
+    def shadow(self, number: int, share: float = 1.0) -> Endpoint:
+        return service.shadow(
+            self.stores,
+            project_id=self.project_id,
+            endpoint="assistant",
+            number=number,
+            share=share,
+            reason="listen first",
+            actor_id=self.reviewer,
+        )
+
+    def unshadow(self) -> Endpoint:
+        return service.unshadow(
+            self.stores, project_id=self.project_id, endpoint="assistant", reason="heard enough", actor_id=self.reviewer
+        )
+
     def rollback(self) -> Endpoint:
         return service.rollback(
             self.stores, project_id=self.project_id, endpoint="assistant", reason="it fails", actor_id=self.reviewer

@@ -1,6 +1,7 @@
 """Policies of endpoints: what is refused and how it is said, versions, history, restoring, and what gateways get."""
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from noria.core.errors import BadInput, Conflict, NotFound
-from noria.governance import audit
-from noria.registry import commands, publish, service
+from noria.governance import audit, limits
+from noria.registry import commands, guardrails, publish, service
 from noria.registry.policies import check_policy
-from noria.registry.policy import EMPTY, Cache, Guardrail, Limits, Policy, Retries, sparse
+from noria.registry.policy import EMPTY, Breaker, Cache, Guardrail, Hedge, Limits, Policy, Retries, Timeouts, sparse
+from noria.registry.policy_check import NUMBERS, PARTS
 from noria.registry.records import EndpointPolicy
 from noria.registry.snapshot import read
 from tests.registry.conftest import Client, World
@@ -31,6 +33,10 @@ WHOLE: dict[str, Any] = {
         {"kind": "step", "options": {"url": "http://127.0.0.1:9000/check/"}},
     ],
 }
+
+
+KINDS: dict[str, type] = {"timeouts": Timeouts, "retries": Retries, "breaker": Breaker, "hedge": Hedge, "cache": Cache}
+DOCS = Path(__file__).parents[2] / "docs" / "policy.md"
 
 
 def put(world: World, policy: dict[str, Any], reason: str = "because", **more: Any) -> EndpointPolicy:
@@ -315,3 +321,22 @@ def test_the_command(world: World, tmp_path: Path) -> None:
     toml.write_text("limits = [")
     assert isinstance(run("policy", "assistant", "--set", str(toml), "--reason", "x").exception, BadInput)
     assert CliRunner().invoke(commands.endpoints, ["--data", data]).output.startswith("assistant")
+
+
+def test_the_documentation_names_every_field_and_its_example_can_be_used() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    named = [f"`{name}`" for name in (*limits.NAMES, *guardrails.WHEN)]
+    named += [f"`{part}.{name}`" for part, kind in KINDS.items() for name in NUMBERS[kind]]
+    named += ["`cache.mode`", "`cache.step`", "`fallbacks`", "`guardrails`"]
+    for kind in guardrails.WHEN:
+        row = next(line for line in text.splitlines() if line.startswith(f"| `{kind}` |"))
+        shown = text if kind == "allow" else row
+        assert [name for name in guardrails.OPTIONS[kind] if f"`{name}`" not in shown] == [], kind
+        assert f"| {', '.join(guardrails.WHEN[kind])} |" in row
+    assert [name for name in named if name not in text] == []
+    for ranges in NUMBERS.values():
+        for _, least, most, _ in ranges.values():
+            assert f"{least:g} to {most:,.10g}" in text
+    example = text.partition("```toml\n")[2].partition("```")[0]
+    checked = check_policy(tomllib.loads(example))
+    assert {name for name in PARTS if getattr(checked, name) != getattr(EMPTY, name)} == set(PARTS)

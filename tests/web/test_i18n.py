@@ -83,4 +83,12 @@ def test_times() -> None:
     assert english.ago(now) == "just now" and korean.ago(now) == "방금"
     assert english.duration(0.0123) == "12 ms" and english.duration(200) == "3 min 20 s"
     assert korean.duration(7500) == "2시간 5분"
+    assert [english.exact(n) for n in (0.9, 2.75, 90, 600, 86_400)] == [
+        "900 ms",
+        "2.75 s",
+        "1 min 30 s",
+        "10 min",
+        "1 day",
+    ]
+    assert korean.exact(7_290) == "2시간 1분 30초" and english.exact(2_592_000) == "30 days"
     assert korean.moment(now.replace(2026, 11, 24, 4, 5)) == "2026년 11월 24일 04:05 UTC"

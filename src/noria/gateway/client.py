@@ -309,11 +309,12 @@ class Response:
 class Client:
     """The connections to everything that the gateway calls; one for the process."""
 
-    def __init__(self, resolver: Resolver, *, connect_timeout: float) -> None:
+    def __init__(self, resolver: Resolver, *, connect_timeout: float, tls: ssl.SSLContext | None = None) -> None:
+        """`tls`: whom to trust; the system's authorities when it is not given."""
         self._resolver = resolver
         self._connect_timeout = connect_timeout
         self._idle: dict[Key, list[Connection]] = {}
-        self._tls: ssl.SSLContext | None = None
+        self._tls = tls
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 

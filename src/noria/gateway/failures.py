@@ -95,3 +95,11 @@ class ClientLeft(NoriaError):
 def retry_after(error: NoriaError) -> float | None:
     """Seconds after which trying again makes sense, where that is known."""
     return error.retry_after if isinstance(error, ProviderRefused | NotReady | OverLimit) else None
+
+
+def without_key(text: str, key: str) -> str:
+    """A provider's text without the key that it was called with, or any part of it (AWS: "id:secret:token")."""
+    for part in (key, *key.split(":")):
+        if len(part) > 7:
+            text = text.replace(part, "…")
+    return text

@@ -27,7 +27,7 @@ from noria.gateway.conversations import Conversations
 from noria.gateway.dialects import openai
 from noria.gateway.dialects.base import CallerDialect, Json
 from noria.gateway.dialects.responses.ids import rewrapped
-from noria.gateway.failures import ClientLeft, NotReady
+from noria.gateway.failures import ClientLeft, NotReady, without_key
 from noria.gateway.guard import Guard, Receive, Times
 from noria.gateway.guardrails.run import Around, Guardrails
 from noria.gateway.limits import Limiter, Ticket
@@ -185,8 +185,8 @@ class RequestPath:
     async def _fail(self, error: NoriaError, call: Call, guard: Guard, reply: Reply) -> None:
         """Record the failure, then tell it; a span that cannot be written is the failure that is told."""
         guard.done = True
-        if call.plan is not None and call.plan.key and call.plan.key in error.message:
-            error.message = error.message.replace(call.plan.key, "…")
+        if call.plan is not None and call.plan.key:
+            error.message = without_key(error.message, call.plan.key)
         if not call.recorded:
             try:
                 self._recorder.write(call, call.relay.output() if call.relay else call.output, error)

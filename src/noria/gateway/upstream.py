@@ -19,7 +19,7 @@ from noria.gateway.ask import Ask
 from noria.gateway.client import Broken, Client, Response, Unreachable
 from noria.gateway.dialects.base import Json, ProviderDialect
 from noria.gateway.dialects.responses.ids import rewrapped
-from noria.gateway.failures import ProviderRefused
+from noria.gateway.failures import ProviderRefused, without_key
 from noria.gateway.guard import Guard
 from noria.gateway.plan import Listener, Plan
 from noria.gateway.resolver import was_refused
@@ -227,12 +227,6 @@ async def _bytes(response: Response, limit: int) -> bytes:
 async def _refusal(response: Response, plan: Plan) -> NoriaError:
     """The provider's error, with its message and code where its adapter finds them and they may be shown."""
     status = response.status
-    if status in {401, 403}:
-        return ProviderRefused(
-            status,
-            f"The provider {plan.provider!r} refused the key that Noria has for it. An admin can enter a new one.",
-            code="provider_key_refused",
-        )
     if 300 <= status < 400:
         return ProviderFailed(f"The provider {plan.provider!r} redirects elsewhere, which is not followed.")
     said = (await response.read(_MAX_ERROR))[:_MAX_ERROR]
@@ -241,9 +235,14 @@ async def _refusal(response: Response, plan: Plan) -> NoriaError:
         plan.tape.add(said)
         plan.tape.finish()
     told = plan.adapter.refusal(status, response.headers, said)
+    if told.key_refused:
+        return ProviderRefused(
+            status if status in {401, 403} else 401,
+            f"The provider {plan.provider!r} refused the key that Noria has for it. An admin can enter a new one.",
+            code="provider_key_refused",
+        )
     message = told.message or f"The provider {plan.provider!r} answered with status {status}."
-    if plan.key:
-        message = message.replace(plan.key, "…")
+    message = without_key(message, plan.key)
     return ProviderRefused(
         status,
         message,

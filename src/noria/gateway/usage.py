@@ -123,7 +123,7 @@ class _Choice:
                 self._add_call(call)
         for name in _LISTS:
             if isinstance(pieces := delta.get(name), list):
-                self.lists.setdefault(name, []).extend(pieces)
+                self.lists.setdefault(name, []).extend(piece for piece in pieces if not _says_nothing(piece))
 
     def _add_call(self, call: dict[str, Any]) -> None:
         empty = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
@@ -142,6 +142,11 @@ class _Choice:
         if self.calls:
             message["tool_calls"] = [self.calls[index] for index in sorted(self.calls)]
         return message
+
+
+def _says_nothing(piece: Any) -> bool:
+    """A thought that only gives its id, ahead of its words."""
+    return isinstance(piece, dict) and piece.get("type") == "reasoning.summary" and not piece.get("summary")
 
 
 def streamed(chunks: Iterable[Any]) -> Output:

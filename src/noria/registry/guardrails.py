@@ -68,12 +68,12 @@ def check_step(url: Any, where: str, *, allow_private: bool) -> str:
 
 
 def _options(kind: str, raw: Any, where: str) -> dict[str, Any]:
-    known = {name: default for name, (default, _) in _OPTIONS[kind].items()}
+    known = {name: default for name, (default, _) in OPTIONS[kind].items()}
     required = [name for name, default in known.items() if default is None]
     given = checks.fields(raw, where, list(known), required=required)
     return {
         name: check(given[name], f"{where}.{name}") if name in given else default
-        for name, (default, check) in _OPTIONS[kind].items()
+        for name, (default, check) in OPTIONS[kind].items()
     }
 
 
@@ -151,7 +151,7 @@ def _micros(value: Any, where: str) -> int:
 
 _Option = tuple[Any, Callable[[Any, str], Any]]
 """(default or None when it must be given, what checks it)."""
-_OPTIONS: Final[dict[str, dict[str, _Option]]] = {
+OPTIONS: Final[dict[str, dict[str, _Option]]] = {
     "pii": {
         "kinds": (list(PERSONAL), _kinds),
         "restore": (True, checks.flag),

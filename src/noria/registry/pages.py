@@ -3,16 +3,27 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-import orjson
 from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
-from noria.core.errors import BadInput, NotFound
+from noria.core.errors import NotFound
 from noria.jobs import service as jobs
-from noria.registry import gates, lineage, pages_contents, pages_providers, prices, publish, service, views
+from noria.registry import (
+    gates,
+    lineage,
+    pages_contents,
+    pages_policy,
+    pages_providers,
+    prices,
+    publish,
+    service,
+    views,
+)
 from noria.registry.detail import ReleaseDetail
+from noria.registry.policy import decode
 from noria.registry.readiness import PATIENCE
 from noria.registry.records import Endpoint, Release
+from noria.registry.typed import parse_json
 from noria.stores.connect import Stores
 from noria.web.auth import Caller, allow
 from noria.web.deps import StoresDep
@@ -22,6 +33,7 @@ from noria.web.templates import render, see_other, way_back
 router = APIRouter()
 router.include_router(pages_contents.router)
 router.include_router(pages_providers.router)
+router.include_router(pages_policy.router)
 
 Viewer = Annotated[Caller, allow("view")]
 Editor = Annotated[Caller, allow("edit")]
@@ -29,7 +41,7 @@ Reviewer = Annotated[Caller, allow("review")]
 Name = Annotated[str, Form(max_length=200)]
 Text = Annotated[str, Form(max_length=100_000)]
 Percent = Annotated[float, Form()]
-Verb = Literal["approve", "reject", "canary", "promote", "retire"]
+Verb = Literal["approve", "reject", "canary", "shadow", "promote", "retire"]
 
 _SHOWN = 20
 
@@ -37,6 +49,7 @@ NOTICES: dict[str, str] = {
     "approve": "Approved. The audit says who and why.",
     "reject": "Rejected. It can never serve.",
     "canary": "The canary takes its share of the sessions now.",
+    "shadow": "The shadow hears its share of the sessions now; its answers are thrown away.",
     "promote": "It serves everybody now.",
     "retire": "Retired. It can no longer be called.",
 }
@@ -72,6 +85,7 @@ def endpoint_page(*, request: Request, stores: StoresDep, caller: Viewer, name: 
     page = service.list_releases(stores, caller.project_id, name, limit=_SHOWN, cursor=cursor)
     with stores.database.read() as connection:
         evidence = gates.evidence_of(connection, [release.id for release in page.items])
+    kept = service.get_policy(stores, caller.project_id, name)
     number = _focus(endpoint, page.items)
     focus = service.release_detail(stores, caller.project_id, name, number) if number else None
     return render(
@@ -88,6 +102,8 @@ def endpoint_page(*, request: Request, stores: StoresDep, caller: Viewer, name: 
         metrics=views.METRICS,
         own=focus is not None and _own(caller, focus),
         steps=_steps(request, stores, focus.release) if focus else [],
+        policy=decode(kept.policy),
+        policy_version=kept.version,
         history=service.history(stores, caller.project_id, name, limit=8, newest=True).items,
         traced=any(part.name == "tracing" for part in request.app.state.slices),
         choices=_choices(stores, caller) if "edit" in caller.permissions else None,
@@ -106,7 +122,7 @@ def change(
             project_id=caller.project_id,
             name=name,
             description=description,
-            gate=_json(gate or "[]", list),
+            gate=parse_json(gate or "[]", list),
             reason=reason,
             actor_id=caller.id,
         )
@@ -118,6 +134,13 @@ def rollback(stores: StoresDep, caller: Reviewer, name: str, reason: Name = "") 
     """Back to what was good."""
     service.rollback(stores, project_id=caller.project_id, endpoint=name, reason=reason, actor_id=caller.id)
     return see_other(f"/endpoints/{name}", "Rolled back. The change is in the history below.")
+
+
+@router.post("/endpoints/{name}/unshadow")
+def unshadow(stores: StoresDep, caller: Reviewer, name: str, reason: Name = "") -> Response:
+    """Nothing hears along any more."""
+    service.unshadow(stores, project_id=caller.project_id, endpoint=name, reason=reason, actor_id=caller.id)
+    return see_other(f"/endpoints/{name}", "The shadow is taken away. Its release is approved again.")
 
 
 @router.post("/endpoints/{name}/releases")
@@ -143,7 +166,7 @@ def create_release(
             model=model,
             model_version=model_version.strip(),
             prompt=prompt.strip(),
-            parameters=_json(parameters or "{}", dict),
+            parameters=parse_json(parameters or "{}", dict),
             note=note,
             known_prices=prices.table(stores.settings.folder.prices),
             actor_id=caller.id,
@@ -217,7 +240,7 @@ def act(
     reason: Name = "",
     share: Percent = 25.0,
 ) -> Response:
-    """Approve, reject, canary, promote or retire, and back to where one was."""
+    """Approve, reject, canary, shadow, promote or retire, and back to where one was."""
     which: dict[str, Any] = {
         "project_id": caller.project_id,
         "endpoint": name,
@@ -232,6 +255,8 @@ def act(
         publish.publish(stores)
     elif verb == "canary":
         service.canary(stores, **which, share=share / 100, wait=PATIENCE)
+    elif verb == "shadow":
+        service.shadow(stores, **which, share=share / 100, wait=PATIENCE)
     elif verb == "promote":
         service.promote(stores, **which, wait=PATIENCE)
     else:
@@ -289,7 +314,7 @@ def _focus(endpoint: Endpoint, releases: list[Release]) -> int:
     """The release that the page is about: the canary, else the newest candidate after the primary, else the primary."""
     if endpoint.canary:
         return endpoint.canary
-    waiting = [one.number for one in releases if one.state in {"draft", "evaluated", "approved"}]
+    waiting = [one.number for one in releases if one.state in {"draft", "evaluated", "approved", "shadow"}]
     newest = max(waiting, default=0)
     return newest if newest > endpoint.primary else endpoint.primary
 
@@ -314,14 +339,3 @@ def _choices(stores: Stores, caller: Caller) -> dict[str, list[str]]:
         "models": [f"{one.name}:{number}" for one in models for number in range(one.latest, 0, -1)][:100],
         "prompts": [f"{one.name}@{number}" for one in prompts for number in range(one.latest, 0, -1)][:100],
     }
-
-
-def _json(text: str, kind: type) -> Any:
-    """What was typed into a form. Raises BadInput unless it is JSON of that kind."""
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise BadInput(f"That is not JSON: {error.msg} (line {error.lineno}).", hint="Nothing was changed.") from error
-    if not isinstance(value, kind):
-        raise BadInput(f"A JSON {'list' if kind is list else 'object'} is wanted here.", hint="Nothing was changed.")
-    return value

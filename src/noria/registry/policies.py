@@ -6,6 +6,7 @@ need nothing else. Releases that a policy in force falls back to stay callable a
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import zip_longest
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, insert, select
@@ -120,10 +121,9 @@ def restore_policy(
 
 
 def diff_policies(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[PolicyChange]:
-    """Field by field what differs between two policies as they are kept, in the order of their parts."""
-    a, b = dict(_leaves(before)), dict(_leaves(after))
-    paths = sorted(a.keys() | b.keys(), key=lambda path: (PARTS.index(path.partition(".")[0].partition("[")[0]), path))
-    return [PolicyChange(path, a.get(path), b.get(path)) for path in paths if a.get(path) != b.get(path)]
+    """Field by field what differs between two policies as they are kept, in the order of their parts; a guardrail that is
+    only in one of them is one change."""
+    return [change for part in PARTS for change in _differences(before.get(part), after.get(part), part)]
 
 
 def check_not_fallback(connection: Connection, into: Endpoint, number: int) -> None:
@@ -226,16 +226,17 @@ def _stands_in(now: Rollout, release_id: str, before: EndpointPolicy, number: in
     return release_id in now.previous or number in before.policy.get("fallbacks", ())
 
 
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """(path, value) of everything that holds nothing else; lists of plain values stay whole."""
-    if isinstance(value, Mapping) and value:
-        for name, one in value.items():
-            yield from _leaves(one, f"{path}.{name}" if path else str(name))
-    elif isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
-        for number, one in enumerate(value):
-            yield from _leaves(one, f"{path}[{number}]")
-    elif path:
-        yield path, value
+def _differences(a: Any, b: Any, path: str) -> Iterator[PolicyChange]:
+    kinds = {type(one) for one in (a, b) if one is not None}
+    if kinds == {dict} and not (None in (a, b) and path.endswith("]")):
+        a, b = a or {}, b or {}
+        for name in sorted(a.keys() | b.keys()):
+            yield from _differences(a.get(name), b.get(name), f"{path}.{name}")
+    elif kinds == {list} and any(isinstance(one, dict) for one in [*(a or ()), *(b or ())]):
+        for at, (one, other) in enumerate(zip_longest(a or (), b or ())):
+            yield from _differences(one, other, f"{path}[{at}]")
+    elif a != b:
+        yield PolicyChange(path, a, b)
 
 
 def _select(into: Endpoint) -> Select[Any]:

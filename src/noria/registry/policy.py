@@ -85,7 +85,7 @@ class Cache:
 
 @dataclass(frozen=True, slots=True)
 class Guardrail:
-    """One check of what goes in or comes out. `options` are those of its kind (docs/guardrails.md)."""
+    """One check of what goes in or comes out. `options` are those of its kind (docs/policy.md), complete."""
 
     kind: Literal["pii", "deny", "allow", "schema", "injection", "secrets", "max_cost", "step"]
     when: Literal["before", "after", "both"] = "before"

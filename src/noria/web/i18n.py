@@ -23,6 +23,7 @@ ROOT: Final[Path] = Path(__file__).parents[1]
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _STEPS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
+_EXACT = ((86_400, "days", "일"), (3_600, "h", "시간"), (60, "min", "분"), (1, "s", "초"))
 _KOREAN_UNITS = {"day": "일", "hour": "시간", "minute": "분", "second": "초"}
 
 
@@ -85,6 +86,18 @@ class Words:
             return f"{whole // 60} min {whole % 60} s" if self.language == "en" else f"{whole // 60}분 {whole % 60}초"
         hours, minutes = whole // 3_600, whole % 3_600 // 60
         return f"{hours} h {minutes} min" if self.language == "en" else f"{hours}시간 {minutes}분"
+
+    def exact(self, seconds: float) -> str:
+        """The same without rounding, for what somebody has set: 900 ms, 2.75 s, 10 min, 30 days."""
+        if seconds < 1:
+            return f"{seconds * 1000:g} ms"
+        found, rest = [], seconds
+        for size, english, korean in _EXACT:
+            count, rest = divmod(rest, size) if size > 1 else (rest, 0)
+            if count:
+                unit = english.removesuffix("s") if count == 1 and size == 86_400 else english
+                found.append(f"{count:g} {unit}" if self.language == "en" else f"{count:g}{korean}")
+        return " ".join(found)
 
     def _distance(self, count: int, unit: str, *, past: bool) -> str:
         if self.language == "ko":

@@ -169,7 +169,7 @@ def _environment() -> Environment:
         "with_query": _with_query,
         "tone": lambda state: TONES.get(state, ""),
     }
-    for name in ("number", "percent", "moment", "ago", "duration"):
+    for name in ("number", "percent", "moment", "ago", "duration", "exact"):
         environment.filters[name] = pass_context(_filter(name))
     environment.filters |= {"bytes": _bytes, "pretty": _pretty, "script_json": _script_json, "iso": datetime.isoformat}
     environment.filters["dollars"] = lambda micros: f"${money.dollars(micros)}"

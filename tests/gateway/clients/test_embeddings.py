@@ -12,5 +12,4 @@ def test_embeddings(see: See) -> None:
         "tokens": 15,
         "token ids": [vector[:2]] * 2,
         "langchain": [vector] * 2,
-        "litellm": [vector] * 2,
     }

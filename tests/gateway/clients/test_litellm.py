@@ -1,6 +1,7 @@
 """What LiteLLM, used as a client, makes of Noria."""
 
 from tests.gateway.clients.conftest import See
+from tests.gateway.clients.provider import VECTOR
 
 
 def test_litellm(see: See) -> None:
@@ -9,5 +10,6 @@ def test_litellm(see: See) -> None:
         "streamed": "echo: hello there ",
         "call": ["get_weather", '{"city": "city"}'],
         "order": {"number": 7, "customer": "customer"},
+        "embeddings": [list(VECTOR)] * 2,
         "failures": [["NotFoundError", 404], ["RateLimitError", 429], ["BadRequestError", 400]],
     }

@@ -1,10 +1,9 @@
-"""/v1/embeddings through OpenAI's client, LangChain and LiteLLM."""
+"""/v1/embeddings through OpenAI's client and LangChain."""
 
 import json
 import os
 from typing import Any
 
-import litellm
 from langchain_openai import OpenAIEmbeddings
 from openai import OpenAI
 
@@ -27,14 +26,12 @@ def main() -> dict[str, Any]:
         model="embedder",
         check_embedding_ctx_length=False,
     )
-    lite = litellm.embedding(model="openai/embedder", api_base=URL, api_key=KEY, input=["a", "b"])
     return {
         "plain": plain(),
         "several": [item.embedding for item in several.data],
         "tokens": several.usage.total_tokens,
         "token ids": [item.embedding for item in tokens.data],
         "langchain": chain.embed_documents(["a", "b"]),
-        "litellm": [item["embedding"] for item in lite.data],
     }
 
 

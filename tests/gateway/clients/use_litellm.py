@@ -1,4 +1,4 @@
-"""LiteLLM as a client: plain, streamed, tools, typed answers, errors."""
+"""LiteLLM as a client: plain, streamed, tools, typed answers, embeddings, errors."""
 
 import json
 import os
@@ -45,11 +45,13 @@ def failure(model: str) -> list[Any]:
 
 def main() -> dict[str, Any]:
     call = complete(tools=TOOLS).choices[0].message.tool_calls[0]
+    vectors = litellm.embedding(model="openai/embedder", api_base=URL, api_key=KEY, input=["a", "b"]).data
     return {
         "plain": plain(),
         "streamed": "".join(chunk.choices[0].delta.content or "" for chunk in complete(stream=True)),
         "call": [call.function.name, call.function.arguments],
         "order": json.loads(complete(response_format=Order).choices[0].message.content),
+        "embeddings": [item["embedding"] for item in vectors],
         "failures": [failure("nobody"), failure("full"), failure("picky")],
     }
 

@@ -17,6 +17,7 @@ from noria.registry import service
 from noria.registry.commands_moving import import_
 from noria.registry.moving import litellm, tensorzero
 from noria.registry.moving.minijinja import converted
+from noria.registry.presets import PRESETS
 from noria.registry.publish import build
 from noria.stores.connect import Stores
 
@@ -236,9 +237,9 @@ def test_what_is_no_configuration_is_refused(text: str, said: str) -> None:
             "https://proxy.example.com/v1",
             "c",
         ),
-        ({"model": "together_ai/meta-llama/L"}, "openai", "https://api.together.xyz/v1", "meta-llama/L"),
+        ({"model": "together_ai/meta-llama/L"}, "openai", PRESETS["together"].base_url, "meta-llama/L"),
         ({"model": "fireworks_ai/accounts/f/m"}, "openai", "https://api.fireworks.ai/inference/v1", "accounts/f/m"),
-        ({"model": "deepseek/deepseek-flash"}, "openai", "https://api.deepseek.com/v1", "deepseek-flash"),
+        ({"model": "deepseek/deepseek-flash"}, "openai", PRESETS["deepseek"].base_url, "deepseek-flash"),
         ({"model": "xai/grok-4.7"}, "openai", "https://api.x.ai/v1", "grok-4.7"),
         ({"model": "openrouter/anthropic/claude"}, "openai", "https://openrouter.ai/api/v1", "anthropic/claude"),
         ({"model": "mistral/mistral-large-2512"}, "openai", "https://api.mistral.ai/v1", "mistral-large-2512"),
