@@ -16,11 +16,12 @@ from typing import Protocol
 from noria.core.errors import NoriaError, ProviderFailed
 from noria.gateway import payload
 from noria.gateway.ask import Ask
-from noria.gateway.client import Broken, Client, Response, Unreachable
+from noria.gateway.client import Client, Unreachable
 from noria.gateway.dialects.base import Json, ProviderDialect
 from noria.gateway.dialects.responses.ids import rewrapped
 from noria.gateway.failures import ProviderRefused, without_key
 from noria.gateway.guard import Guard
+from noria.gateway.http1 import Broken, Response
 from noria.gateway.plan import Listener, Plan
 from noria.gateway.resolver import was_refused
 from noria.gateway.sse import PassOn, Relay, Telling, Translate
