@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -68,6 +69,7 @@ class Stream:
     first: bytes
     response: Response
     tape: Listener | None = None
+    on_close: Callable[[], None] | None = None
 
     async def more(self, guard: Guard) -> bytes | None:
         """What the client may have next, None at the end. Raises ProviderFailed when it breaks off."""
@@ -100,6 +102,8 @@ class Stream:
             self.tape.add(rest)
             self.tape.finish(complete=self.relay.done)
         self.response.release()
+        if self.on_close is not None:
+            self.on_close()
 
 
 class Upstream:
