@@ -232,8 +232,8 @@ def figures_of(bench: Bench) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--plain", type=int, default=4_000, help="requests a round")
-    parser.add_argument("--streams", type=int, default=1_000, help="streams a round")
+    parser.add_argument("--plain", type=int, default=10_000, help="requests a round")
+    parser.add_argument("--streams", type=int, default=2_000, help="streams a round")
     parser.add_argument("--soak", type=int, default=200_000, help="requests after which memory is looked at")
     parser.add_argument("--no-litellm", action="store_true", help="leave LiteLLM's proxy out")
     options = parser.parse_args()
