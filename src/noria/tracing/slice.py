@@ -4,7 +4,7 @@ from noria.core.slices import Nav, Slice
 
 SLICE = Slice(
     name="tracing",
-    http="noria.tracing.http:router",
+    http="noria.tracing.routes:router",
     pages="noria.tracing.pages:router",
     commands=("noria.tracing.commands:journal",),
     lineage="noria.tracing.lineage:edges",

@@ -1,0 +1,9 @@
+"""All JSON and OTLP routes of tracing as one router, for the manifest."""
+
+from fastapi import APIRouter
+
+from noria.tracing import http, otlp_http
+
+router = APIRouter()
+router.include_router(http.router)
+router.include_router(otlp_http.router)
