@@ -33,6 +33,9 @@ class Settings:
     feedback_hours: int = _setting(
         168, "Hours for which the link x-noria-feedback-url of an answer takes feedback; 0: answers carry none."
     )
+    otlp_grpc_port: int = _setting(
+        4317, "Port of the server for OTLP over gRPC; 0: off. OTLP over HTTP is on server_port."
+    )
     database_url: str = _setting("", "PostgreSQL URL for records; empty: SQLite in the data folder.")
     spans_url: str = _setting("", "ClickHouse HTTP URL for spans; empty: the embedded store process.")
     files_url: str = _setting("", "Object storage URL for files; empty: a folder in the data folder.")

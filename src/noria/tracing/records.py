@@ -148,6 +148,18 @@ class SpanNode:
 
 
 @dataclass(frozen=True, slots=True)
+class Totals:
+    """What a trace used, each model call counted once."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_micros: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """One trace: its tree and every judgement of it."""
 
@@ -156,6 +168,7 @@ class Trace:
     duration_ms: float
     spans: list[SpanNode]
     scores: list[ScoreView]
+    totals: Totals = field(default_factory=Totals)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """The tables of spans and scores, in ClickHouse's dialect, and how a record becomes a row of each.
 
 `spans` is wide and ordered by trace: one trace is one read. `traces` holds one narrow row for each root span, ordered by time:
-lists, search and live figures read nothing else. `scores` keeps the last of several under one key. The first two are cut by
-week, so that retention drops partitions; by day they would be many small parts, and reading costs by the part. Times are
-integers (nanoseconds since 1970 UTC): no zone can be lost on the way.
+lists, search and live figures read nothing else. `scores` keeps the last of several under one key. `contents` holds the
+messages that log events told of a span. All but `scores` are cut by week, so that retention drops partitions; by day they would
+be many small parts, and reading costs by the part. Times are integers (nanoseconds since 1970 UTC): no zone can be lost on the way.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any, Final
 from noria.core.records import Message, Score, Span
 from noria.stores import ports
 
-_CUT: Final = ("spans", "traces")
+_CUT: Final = ("spans", "traces", "contents")
 PREVIEW: Final = 300
 """Characters of input and output that a list shows."""
 SEARCHED: Final = 20_000
@@ -50,6 +50,10 @@ TRACE_COLUMNS: Final = (
 )
 """Columns of `traces` that are a span's own; `preview_input`, `preview_output` and `text` are made from it."""
 SCORE_COLUMNS: Final = tuple(f.name for f in fields(Score))
+CONTENT_COLUMNS: Final = (
+    *("project_id", "trace_id", "span_id", "time_ns", "digest", "input_messages", "output_messages"),
+)
+"""`digest` tells events of one moment apart, and knows one that its client sends again."""
 
 
 def prepare(spans: ports.Spans) -> None:
@@ -81,6 +85,19 @@ def drop_old(spans: ports.Spans, before: datetime) -> None:
 def span_row(span: Span) -> list[Any]:
     """A row of `spans`, in the order of SPAN_COLUMNS."""
     return [_cell(name, getattr(span, name)) for name in SPAN_COLUMNS]
+
+
+def check(span: Span) -> None:
+    """Raises TypeError, ValueError or AttributeError for a span whose row or trace could not be written."""
+    for name in SPAN_COLUMNS:
+        value = getattr(span, name)
+        if name in _WHOLE:
+            int(value)
+        elif name in {"input_messages", "output_messages"}:
+            if not all(isinstance(message, dict) for message in value):
+                raise TypeError("a message is an object")
+        elif name == "attributes" and not isinstance(value, dict):
+            raise TypeError("attributes are an object")
 
 
 def trace_row(span: Span) -> list[Any]:
@@ -130,6 +147,11 @@ def _statements() -> Iterable[str]:
         " INDEX subject subject_id TYPE bloom_filter GRANULARITY 1,"
         " INDEX words text TYPE text(tokenizer = ngrams(2)))"
         f" ENGINE = ReplacingMergeTree {_BY_WEEK} ORDER BY (project_id, start_ns, trace_id)"
+    )
+    yield (
+        f"CREATE TABLE IF NOT EXISTS contents (project_id {_LOW}, trace_id String, span_id String, time_ns Int64,"
+        f" digest String, input_messages {_BIG}, output_messages {_BIG}) ENGINE = ReplacingMergeTree"
+        f" {_BY_WEEK.replace('start_ns', 'time_ns')} ORDER BY (project_id, trace_id, span_id, time_ns, digest)"
     )
     kinds = {f.name: "Int64" if f.name == "time_ns" else "String" for f in fields(Score)}
     kinds |= {"number": "Nullable(Float64)", "project_id": _LOW, "name": _LOW, "source": _LOW, "label": _LOW}

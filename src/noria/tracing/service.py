@@ -19,6 +19,7 @@ from noria.stores.connect import Stores
 from noria.stores.spans import NoTable
 from noria.tracing import schema
 from noria.tracing.records import ScoreView, SpanNode, Trace, TraceFilter, TraceRow
+from noria.tracing.totals import totals
 from noria.web.paging import Page, cut, decode
 
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -62,7 +63,7 @@ def get_trace(stores: Stores, project_id: str, trace_id: str) -> Trace:
         stores,
         schema.select(
             schema.SPAN_COLUMNS,
-            "FROM spans WHERE project_id = {project:String} AND trace_id = {trace:String}"
+            "FROM spans FINAL WHERE project_id = {project:String} AND trace_id = {trace:String}"
             " ORDER BY start_ns, span_id LIMIT {limit:UInt32}",
         ),
         {"project": project_id, "trace": trace_id, "limit": _MOST_SPANS},
@@ -77,6 +78,7 @@ def get_trace(stores: Stores, project_id: str, trace_id: str) -> Trace:
         duration_ms=_ms(max(span.end_ns for span in spans) - start),
         spans=list(_tree(spans, start)),
         scores=scores_of(stores, project_id, [trace_id]).get(trace_id, []),
+        totals=totals(spans),
     )
 
 
