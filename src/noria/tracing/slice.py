@@ -6,7 +6,7 @@ SLICE = Slice(
     name="tracing",
     http="noria.tracing.http:router",
     pages="noria.tracing.pages:router",
-    commands=("noria.tracing.commands:journal",),
+    commands=("noria.tracing.commands:journal", "noria.tracing.commands_traces:traces"),
     lineage="noria.tracing.lineage:edges",
-    nav=(Nav("Traces", "/traces", order=10),),
+    nav=(Nav("Traces", "/traces", order=10), Nav("Sessions", "/sessions", order=11), Nav("Users", "/users", order=12)),
 )

@@ -115,8 +115,8 @@ class Tailer:
                 self._reader.reject(batch, record)
                 logger.error("Record %d of %s is not one of ours: %s", number, batch.token, type(error).__name__)
         # Spans first: what a list shows can be opened.
-        self._insert("spans", schema.SPAN_COLUMNS, spans, batch)
-        self._insert("traces", (*schema.TRACE_COLUMNS, "preview_input", "preview_output", "text"), traces, batch)
+        self._insert("spans", (*schema.SPAN_COLUMNS, "facts"), spans, batch)
+        self._insert("traces", (*schema.TRACE_COLUMNS, *schema.MADE_COLUMNS), traces, batch)
         self._insert("scores", schema.SCORE_COLUMNS, scores, batch)
 
     def _insert(self, table: str, columns: Sequence[str], rows: list[list[Any]], batch: Batch) -> None:
