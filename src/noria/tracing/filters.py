@@ -7,7 +7,7 @@ API, commands and monitors read one language.
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
@@ -116,6 +116,22 @@ def parse(text: str, now: datetime | None = None) -> tuple[Term, ...]:
         if len(terms) > MOST_TERMS:
             raise BadFilter(f"A filter may have at most {MOST_TERMS} parts.", hint="Ask for less at once.")
     return tuple(terms)
+
+
+def pieces(text: str) -> list[tuple[str, Term]]:
+    """Each term as it was typed, and as it is read. Raises BadFilter."""
+    found = []
+    at = 0
+    while (start := _skip(text, at)) < len(text):
+        one, at = _term(text, start, datetime.now(UTC))
+        found.append((text[start:at], one))
+    return found
+
+
+def replaced(text: str, changes: Mapping[str, str]) -> str:
+    """`text` with other values of these fields, in place of all that it says of them so far; "" only takes away. Raises BadFilter."""
+    kept = [typed for typed, one in pieces(text) if one.field not in changes]
+    return joined([*kept, *(term(field, value) for field, value in changes.items() if value)])
 
 
 def term(field: str, value: str, operator: str = ":") -> str:

@@ -7,9 +7,9 @@ minute; a trace that has got spans since is read again.
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, overload
 
 from noria.core.errors import NotFound
 from noria.core.records import Span
@@ -27,32 +27,67 @@ FOUND: Final = 200
 _KEPT: Final = 3
 _SECONDS: Final = 60.0
 _IN_TRACE: Final = "FROM spans WHERE project_id = {project:String} AND trace_id = {trace:String}"
-_COLUMNS: Final = (
-    *(
-        "span_id",
-        "parent_id",
-        "name",
-        "kind",
-        "status",
-        "start_ns",
-        "end_ns",
-        "if(streamed, first_token_ns, 0) AS first_ns",
-    ),
-    "(length(input_messages) > 2) + 2 * (length(output_messages) > 2) AS says",
+# One row of whole columns: 50,000 rows would be 50,000 dictionaries first. The last of a span that was sent twice is kept.
+_COLUMNS_OF: Final = """
+SELECT groupArray(span_id) AS span_id, groupArray(parent_id) AS parent_id, groupArray(name) AS name,
+    groupArray(toString(kind)) AS kind, groupArray(toString(status)) AS status, groupArray(start_ns) AS start_ns,
+    groupArray(end_ns) AS end_ns, groupArray(first_ns) AS first_ns, groupArray(says) AS says
+FROM (
+    SELECT span_id, parent_id, name, kind, status, start_ns, end_ns, if(streamed, first_token_ns, 0) AS first_ns,
+        (length(input_messages) > 2) + 2 * (length(output_messages) > 2) AS says
+    INSIDE ORDER BY start_ns, span_id LIMIT 1 BY span_id LIMIT {most:UInt32}
 )
+""".replace("INSIDE", _IN_TRACE)
 _SEARCHED: Final = "lower(concat(name, ' ', error_message, ' ', input_messages, ' ', output_messages, ' ', attributes))"
 
 
-class _Row(NamedTuple):
-    span_id: str
-    parent_id: str
-    name: str
-    kind: str
-    status: str
-    start_ns: int
-    end_ns: int
-    first_ns: int
-    says: int
+class _Steps(Sequence[Step]):
+    """Steps made when they are looked at, from columns as the store gave them: a page shows 200 of 50,000."""
+
+    def __init__(self, columns: Mapping[str, Sequence[Any]]) -> None:
+        self._of = columns
+        self._start: int = min(columns["start_ns"])
+        self._order = list(in_reading_order(columns["span_id"], columns["parent_id"]))
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @overload
+    def __getitem__(self, at: int) -> Step: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Step]: ...
+    def __getitem__(self, at: int | slice) -> Step | list[Step]:
+        return [self._step(*one) for one in self._order[at]] if isinstance(at, slice) else self._step(*self._order[at])
+
+    def outline(self, trace_id: str) -> Outline:
+        ids = self._of["span_id"]
+        return Outline(
+            trace_id=trace_id,
+            start=moment(self._start),
+            duration_ms=_ms(max(self._of["end_ns"]) - self._start),
+            steps=self,
+            places={ids[row]: place for place, (row, _, _) in enumerate(self._order)},
+            head=self._head(),
+        )
+
+    def _head(self) -> str:
+        says, ids = self._of["says"], self._of["span_id"]
+        top = self._order[0][0]
+        if says[top] & 1:
+            return str(ids[top])
+        return str(next((ids[row] for row, _, _ in self._order if says[row] & 2), ids[top]))
+
+    def _step(self, row: int, depth: int, children: int) -> Step:
+        start, first = self._of["start_ns"][row], self._of["first_ns"][row]
+        return Step(
+            **{name: self._of[name][row] for name in ("span_id", "name", "kind", "status")},
+            depth=depth,
+            offset_ms=_ms(start - self._start),
+            duration_ms=_ms(self._of["end_ns"][row] - start),
+            first_token_ms=_ms(first - start) if first else None,
+            children=children,
+            orphan=bool(self._of["parent_id"][row]) and depth == 0,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +116,8 @@ def read(stores: Stores, project_id: str, trace_id: str) -> Outline:
         known = _kept.get(place)
     if known is not None and known.stamp == stamp:
         return known.outline
-    sql = schema.select(_COLUMNS, f"{_IN_TRACE} ORDER BY start_ns, span_id LIMIT {{most:UInt32}}")
-    made = _outline(trace_id.lower(), [_Row(*row.values()) for row in ask(stores, sql, {**values, "most": MOST})])
+    columns = ask(stores, _COLUMNS_OF, {**values, "most": MOST})[0]
+    made = _Steps(columns).outline(trace_id.lower())
     with _lock:
         _kept[place] = _Kept(stamp, now + _SECONDS, made)
         while len(_kept) > _KEPT:
@@ -113,53 +148,24 @@ def page(
     stores: Stores, project_id: str, trace_id: str, *, q: str = "", limit: int = 50, cursor: str | None = None
 ) -> Page[Step]:
     """A piece of the outline, in reading order; with `q` only what `search` finds. Raises NotFound, BadFilter, Unavailable."""
-    steps: Sequence[Step] = read(stores, project_id, trace_id).steps
-    if q.strip():
-        found = set(search(stores, project_id, trace_id, q))
-        steps = [step for step in steps if step.span_id in found]
+    whole = read(stores, project_id, trace_id)
     after = decode(cursor, str)
-    at = next((n + 1 for n, step in enumerate(steps) if step.span_id == after[0]), 0) if after else 0
-    return cut(steps[at : at + limit + 1], limit, lambda step: (step.span_id,))
+    at = whole.places.get(after[0], -1) + 1 if after else 0
+    if not q.strip():
+        return cut(whole.steps[at : at + limit + 1], limit, lambda step: (step.span_id,))
+    found = [step for step in found_in(stores, project_id, whole, q) if whole.places[step.span_id] >= at]
+    return cut(found[: limit + 1], limit, lambda step: (step.span_id,))
+
+
+def found_in(stores: Stores, project_id: str, whole: Outline, q: str) -> list[Step]:
+    """What `search` finds, in reading order. Raises BadFilter, Unavailable."""
+    known = search(stores, project_id, whole.trace_id, q)
+    return [whole.steps[place] for place in sorted(whole.places[one] for one in known if one in whole.places)]
 
 
 def missing() -> NotFound:
     """There is no such trace."""
     return NotFound("There is no such trace.", hint="A span is there a second after its answer; older ones expire.")
-
-
-def _outline(trace_id: str, rows: list[_Row]) -> Outline:
-    once = list({row.span_id: row for row in rows}.values())
-    start = min(row.start_ns for row in once)
-    ordered = list(in_reading_order(once))
-    return Outline(
-        trace_id=trace_id,
-        start=moment(start),
-        duration_ms=_ms(max(row.end_ns for row in once) - start),
-        steps=tuple(_step(row, depth, children, start) for row, depth, children in ordered),
-        head=_head([row for row, _, _ in ordered]),
-    )
-
-
-def _head(rows: list[_Row]) -> str:
-    top = rows[0]
-    if top.says & 1:
-        return top.span_id
-    return next((row.span_id for row in rows if row.says & 2), top.span_id)
-
-
-def _step(row: _Row, depth: int, children: int, start: int) -> Step:
-    return Step(
-        span_id=row.span_id,
-        name=row.name,
-        kind=row.kind,
-        status=row.status,
-        depth=depth,
-        offset_ms=_ms(row.start_ns - start),
-        duration_ms=_ms(row.end_ns - row.start_ns),
-        first_token_ms=_ms(row.first_ns - row.start_ns) if row.first_ns else None,
-        children=children,
-        orphan=bool(row.parent_id) and depth == 0,
-    )
 
 
 def _ms(nanoseconds: int) -> float:

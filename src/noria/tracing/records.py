@@ -1,5 +1,6 @@
 """What tracing tells about traces, feedback and traffic. Times are UTC, durations milliseconds, cost micro-dollars."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -172,7 +173,9 @@ class Outline:
     trace_id: str
     start: datetime
     duration_ms: float
-    steps: tuple[Step, ...]
+    steps: Sequence[Step]
+    places: Mapping[str, int]
+    """Where each span stands in `steps`, by id."""
     head: str
     """Id of the span that tells what the trace was about: the top one, or the first below it that has messages."""
 

@@ -193,7 +193,10 @@ def _trace_row(row: Mapping[str, Any], scores: list[ScoreView]) -> TraceRow:
 
 
 def _tree(spans: list[Span], start: int) -> Iterable[SpanNode]:
-    for span, depth, children in in_reading_order(spans):
+    for place, depth, children in in_reading_order(
+        [span.span_id for span in spans], [span.parent_id for span in spans]
+    ):
+        span = spans[place]
         yield SpanNode(
             span=json.loads(json.dumps(span.to_dict(), default=str)),
             depth=depth,

@@ -4,6 +4,7 @@ from noria.core.slices import Nav, Slice
 
 SLICE = Slice(
     name="tracing",
+    tables="noria.tracing.tables",
     http="noria.tracing.http:router",
     pages="noria.tracing.pages:router",
     commands=("noria.tracing.commands:journal", "noria.tracing.commands_traces:traces"),
