@@ -137,7 +137,11 @@ def test_a_trace_shows_strangers_words_as_text(browser: TestClient, traffic: Tra
     answer = browser.get(f"/traces/{span.trace_id}").text
     assert "<img" not in answer and "<script>" not in answer
     assert "&lt;img" in answer and "image_url" in answer
-    assert 'href="/prompts/call"' in answer and f"/lineage/trace/{span.trace_id}" in answer
+    assert (
+        'href="/prompts/call"' in answer
+        and answer.count('id="span"') == 1
+        and f"/lineage/trace/{span.trace_id}" in answer
+    )
 
 
 def test_a_trace_that_fell_back_says_so(browser: TestClient, traffic: Traffic) -> None:

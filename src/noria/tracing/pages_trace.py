@@ -132,7 +132,7 @@ def trace_page(
         chosen=opened.chosen,
         place=opened.at,
         title=opened.top.title,
-        inner=opened.chosen is not opened.top and opened.chosen.step is not opened.top.step,
+        inner=opened.chosen.step.span_id != opened.top.step.span_id,
         bars=views.waterfall(whole, steps),
         start=start,
         piece=views.PIECE,
