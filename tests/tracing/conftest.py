@@ -17,6 +17,7 @@ from noria.stores.connect import Stores
 from noria.stores.journal import JournalWriter
 from noria.tracing.tailer import Tailer
 from tests.stores.process import StoreProcess
+from tests.tracing.otlp_kit import Otlp, application_of, open_otlp
 
 TICK = 1_000_000
 
@@ -99,3 +100,10 @@ def python(stores: Stores) -> Callable[..., subprocess.Popen[bytes]]:
         )
 
     return start
+
+
+@pytest.fixture
+def otlp(stores: Stores) -> Iterator[Otlp]:
+    """A sender to the real application, whose spans go to the real store."""
+    with application_of(stores) as client:
+        yield open_otlp(stores, client)

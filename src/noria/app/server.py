@@ -16,6 +16,7 @@ from noria.governance import audit
 from noria.governance.service import authenticate
 from noria.registry.publish import Publisher
 from noria.stores.connect import Stores
+from noria.tracing.otlp_grpc import GrpcServer
 from noria.web.application import create
 
 logger = logging.getLogger("noria.server")
@@ -26,6 +27,7 @@ def run(settings: Settings) -> None:
     bootstrap.make_folder(settings)
     stores = Stores(settings)
     bootstrap.tell(bootstrap.prepare_stores(stores))
+    bootstrap.make_key(settings)
     config = uvicorn.Config(
         compose(stores),
         host=settings.host,
@@ -49,9 +51,12 @@ def compose(stores: Stores) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         publisher = Publisher(stores)
         publisher.start()
+        grpc = GrpcServer(stores)
+        await asyncio.to_thread(grpc.start)
         try:
             yield
         finally:
+            await asyncio.to_thread(grpc.stop)
             await asyncio.to_thread(publisher.stop)
 
     app = create(SLICES, stores, authenticate, lifespan=lifespan)

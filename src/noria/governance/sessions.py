@@ -5,8 +5,10 @@ back. Failed logins are counted for the address that was tried, whether it has a
 words, the time nor the limit tell which addresses exist.
 """
 
+import base64
 import hashlib
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -42,13 +44,31 @@ class Login:
 
 
 async def authenticate(request: Request) -> Caller | None:
-    """Who is asking, from the Authorization header or else the session cookie; None for nobody we know."""
+    """Who is asking, from a key in the headers or else the session cookie; None for nobody we know."""
     stores: Stores = request.app.state.stores
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme:
-        return await run_in_threadpool(of_key, stores, key.strip()) if scheme.lower() == "bearer" else None
+    key = key_in(request.headers)
+    if key is not None:
+        return await run_in_threadpool(of_key, stores, key) if key else None
     token = request.cookies.get(COOKIE, "")
     return await run_in_threadpool(of_session, stores, token) if token else None
+
+
+def key_in(headers: Mapping[str, str]) -> str | None:
+    """The key that headers carry: as a bearer, as the password of Basic (Langfuse's clients), in x-api-key or api_key (Phoenix's).
+
+    "" when they try and fail to; None when they do not try.
+    """
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return given.strip()
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(given.strip(), validate=True).decode().partition(":")[2]
+        except ValueError:
+            return ""
+    if scheme:
+        return ""
+    return next((headers[name].strip() for name in ("x-api-key", "api_key", "api-key") if name in headers), None)
 
 
 def of_key(stores: Stores, key: str) -> Caller | None:

@@ -30,8 +30,11 @@ _OUT_OF_MEMORY: Final = 241
 _TOO_SLOW: Final = frozenset({159, 160})
 _DISK_FULL: Final = 243
 _USER: Final = "noria"
-_ONE_BLOCK: Final = {"async_insert": 0, "insert_deduplicate": 1, "input_format_parallel_parsing": 0}
-"""A token names one block, so an insert must not be cut into several."""
+_ONE_BLOCK: Final = {
+    **{"async_insert": 0, "insert_deduplicate": 1, "input_format_parallel_parsing": 0},
+    "max_partitions_per_insert_block": 0,
+}
+"""A token names one block, so an insert must not be cut into several; nor refused because a client sent years at once."""
 
 logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)  # it warns of each refused connection; we raise
 

@@ -59,7 +59,7 @@ def conversation(
         stores,
         schema.select(
             schema.SPAN_COLUMNS,
-            "FROM spans WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)} AND parent_id = ''",
+            "FROM spans FINAL WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)} AND parent_id = ''",
         ),
         {"project": project_id, "traces": [row["trace_id"] for row in page.items]},
     )

@@ -16,7 +16,8 @@ from noria.core.records import Span
 from noria.stores.connect import Stores
 from noria.tracing import conditions, filters, schema
 from noria.tracing.reading import ask, moment
-from noria.tracing.records import Outline, Step
+from noria.tracing.records import Outline, Step, Totals
+from noria.tracing.totals import totals
 from noria.tracing.tree import in_reading_order
 from noria.web.paging import Page, cut, decode
 
@@ -24,10 +25,11 @@ MOST: Final = 200_000
 """Spans of one trace that are read."""
 FOUND: Final = 200
 """Spans that a search inside a trace tells of."""
+_COUNTED: Final = 5_000
 _KEPT: Final = 3
 _SECONDS: Final = 60.0
-_IN_TRACE: Final = "FROM spans WHERE project_id = {project:String} AND trace_id = {trace:String}"
-# One row of whole columns: 50,000 rows would be 50,000 dictionaries first. The last of a span that was sent twice is kept.
+_IN_TRACE: Final = "FROM spans FINAL WHERE project_id = {project:String} AND trace_id = {trace:String}"
+# One row of whole columns: 50,000 rows would be 50,000 dictionaries first.
 _COLUMNS_OF: Final = """
 SELECT groupArray(span_id) AS span_id, groupArray(parent_id) AS parent_id, groupArray(name) AS name,
     groupArray(toString(kind)) AS kind, groupArray(toString(status)) AS status, groupArray(start_ns) AS start_ns,
@@ -35,7 +37,7 @@ SELECT groupArray(span_id) AS span_id, groupArray(parent_id) AS parent_id, group
 FROM (
     SELECT span_id, parent_id, name, kind, status, start_ns, end_ns, if(streamed, first_token_ns, 0) AS first_ns,
         (length(input_messages) > 2) + 2 * (length(output_messages) > 2) AS says
-    INSIDE ORDER BY start_ns, span_id LIMIT 1 BY span_id LIMIT {most:UInt32}
+    INSIDE ORDER BY start_ns, span_id LIMIT {most:UInt32}
 )
 """.replace("INSIDE", _IN_TRACE)
 _SEARCHED: Final = "lower(concat(name, ' ', error_message, ' ', input_messages, ' ', output_messages, ' ', attributes))"
@@ -130,6 +132,27 @@ def spans(stores: Stores, project_id: str, trace_id: str, span_ids: list[str]) -
     sql = schema.select(schema.SPAN_COLUMNS, f"{_IN_TRACE} AND span_id IN {{ids:Array(String)}}")
     rows = ask(stores, sql, {"project": project_id, "trace": trace_id.lower(), "ids": span_ids})
     return {row["span_id"]: schema.span_of(row) for row in rows}
+
+
+def used(stores: Stores, whole: Outline, project_id: str) -> Totals | None:
+    """What its model calls used, each counted once; None for a trace so large that this would keep somebody waiting."""
+    if len(whole.steps) > _COUNTED:
+        return None
+    names = ("span_id", "parent_id", "start_ns", "input_tokens", "output_tokens", "cached_tokens", "cost_micros")
+    answer = "JSONExtractString(attributes, 'gen_ai.response.id') AS answer"
+    rows = ask(stores, schema.select((*names, answer), _IN_TRACE), {"project": project_id, "trace": whole.trace_id})
+    return totals(
+        Span(
+            trace_id=whole.trace_id,
+            project_id=project_id,
+            name="",
+            kind="llm",
+            end_ns=0,
+            attributes={"gen_ai.response.id": row["answer"]},
+            **{name: row[name] for name in names},
+        )
+        for row in rows
+    )
 
 
 def search(stores: Stores, project_id: str, trace_id: str, text: str) -> list[str]:

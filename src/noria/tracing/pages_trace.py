@@ -17,7 +17,7 @@ from noria.core.records import Span
 from noria.stores.connect import Stores
 from noria.tracing import filters, outline, service, views
 from noria.tracing.filters import BadFilter
-from noria.tracing.records import Outline, ScoreView, Step
+from noria.tracing.records import Outline, ScoreView, Step, Totals
 from noria.web.auth import Caller, allow
 from noria.web.deps import StoresDep
 from noria.web.templates import render, see_other
@@ -63,6 +63,8 @@ class Opened:
     at: int
     """Place of the chosen span in reading order."""
     scores: list[ScoreView]
+    used: Totals
+    """Of all its model calls; of the top span alone when there are too many to count."""
 
 
 def _open(stores: Stores, project_id: str, trace_id: str, span_id: str = "") -> Opened:
@@ -77,7 +79,11 @@ def _open(stores: Stores, project_id: str, trace_id: str, span_id: str = "") -> 
         return Shown(step, found.to_dict() if found else {"span_id": one, "name": step.name, "kind": step.kind})
 
     scores = service.scores_of(stores, project_id, [whole.trace_id]).get(whole.trace_id, [])
-    return Opened(whole, shown(whole.head), shown(chosen), places[chosen], scores)
+    top = shown(whole.head)
+    names = ("input_tokens", "output_tokens", "cached_tokens", "cost_micros")
+    own = Totals(calls=1, **{name: top.span.get(name, 0) for name in names})
+    used = outline.used(stores, whole, project_id) or own
+    return Opened(whole, top, shown(chosen), places[chosen], scores, used)
 
 
 @router.get("/traces/compare")
@@ -129,6 +135,7 @@ def trace_page(
         "tracing/trace.html",
         **_judgements(opened),
         top=opened.top,
+        used=opened.used,
         chosen=opened.chosen,
         place=opened.at,
         title=opened.top.title,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from noria.core.records import Message, ScoreSource
+from noria.core.records import Message, ScoreSource, ScoreType
 
 Feedback = Literal["yes", "no"]
 
@@ -43,6 +43,59 @@ class ScoreView:
     text: str
     correction: str
     author_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewScore:
+    """A score as it is given; `type` may stay empty, then the value says it."""
+
+    name: str
+    value: float | bool | str
+    source: ScoreSource = "user"
+    type: ScoreType = ""
+    trace_id: str = ""
+    span_id: str = ""
+    session_id: str = ""
+    comment: str = ""
+    key: str = ""
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreFilter:
+    """Which scores to list; what is None or empty does not restrict."""
+
+    trace_id: str = ""
+    span_id: str = ""
+    session_id: str = ""
+    name: str = ""
+    source: str = ""
+    type: str = ""
+    label: str = ""
+    author_id: str = ""
+    least: float | None = None
+    most: float | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """One score in a list."""
+
+    score_id: str
+    trace_id: str
+    span_id: str
+    session_id: str
+    name: str
+    source: ScoreSource
+    type: ScoreType
+    value: float | bool | str | None
+    comment: str
+    correction: str
+    author_id: str
+    key: str
+    time: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +151,18 @@ class SpanNode:
 
 
 @dataclass(frozen=True, slots=True)
+class Totals:
+    """What a trace used, each model call counted once."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_micros: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """One trace: its tree and every judgement of it."""
 
@@ -106,6 +171,7 @@ class Trace:
     duration_ms: float
     spans: list[SpanNode]
     scores: list[ScoreView]
+    totals: Totals = field(default_factory=Totals)
 
 
 @dataclass(frozen=True, slots=True)

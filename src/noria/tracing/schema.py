@@ -1,9 +1,9 @@
 """The tables of spans and scores, in ClickHouse's dialect, and how a record becomes a row of each.
 
 `spans` is wide and ordered by trace: one trace is one read. `traces` holds one narrow row for each root span, ordered by time:
-lists, search and live figures read nothing else. `scores` keeps the last of several under one key. The first two are cut by
-week, so that retention drops partitions; by day they would be many small parts, and reading costs by the part. Times are
-integers (nanoseconds since 1970 UTC): no zone can be lost on the way.
+lists, search and live figures read nothing else. `scores` keeps the last of several under one key. `contents` holds the
+messages that log events told of a span. All but `scores` are cut by week, so that retention drops partitions; by day they would
+be many small parts, and reading costs by the part. Times are integers (nanoseconds since 1970 UTC): no zone can be lost on the way.
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import Any, Final
 from noria.core.records import Message, Score, Span
 from noria.stores import ports
 
-_CUT: Final = ("spans", "traces")
+_CUT: Final = ("spans", "traces", "contents")
 PREVIEW: Final = 300
 """Characters of input and output that a list shows."""
 SEARCHED: Final = 20_000
@@ -40,6 +40,11 @@ _SPECIAL: Final = {
 }
 _OF_TYPE: Final = {int: "Int64", bool: "Bool", str: "String"}
 _JSON: Final = frozenset({"input_messages", "output_messages", "parameters", "attributes"})
+_LATER_COLUMNS: Final = (
+    "ALTER TABLE scores ADD COLUMN IF NOT EXISTS session_id String,"
+    " ADD COLUMN IF NOT EXISTS value_type LowCardinality(String)"
+)
+"""For tables that an earlier version has made."""
 _WHOLE: Final = frozenset(f.name for f in (*fields(Span), *fields(Score)) if f.type is int)
 
 SPAN_COLUMNS: Final = tuple(f.name for f in fields(Span))
@@ -53,11 +58,15 @@ TRACE_COLUMNS: Final = (
 MADE_COLUMNS: Final = ("preview_input", "preview_output", "text", "facts")
 """And those that are made from it: `facts` are its attributes as "key=value", which `spans` has too."""
 SCORE_COLUMNS: Final = tuple(f.name for f in fields(Score))
+CONTENT_COLUMNS: Final = (
+    *("project_id", "trace_id", "span_id", "time_ns", "digest", "input_messages", "output_messages"),
+)
+"""`digest` tells events of one moment apart, and knows one that its client sends again."""
 
 
 def prepare(spans: ports.Spans) -> None:
     """Make the tables that are missing."""
-    for statement in _statements():
+    for statement in (*_statements(), _LATER_COLUMNS):
         spans.command(statement)
 
 
@@ -84,6 +93,19 @@ def drop_old(spans: ports.Spans, before: datetime) -> None:
 def span_row(span: Span) -> list[Any]:
     """A row of `spans`: SPAN_COLUMNS, then `facts`."""
     return [*(_cell(name, getattr(span, name)) for name in SPAN_COLUMNS), facts(span.attributes)]
+
+
+def check(span: Span) -> None:
+    """Raises TypeError, ValueError or AttributeError for a span whose row or trace could not be written."""
+    for name in SPAN_COLUMNS:
+        value = getattr(span, name)
+        if name in _WHOLE:
+            int(value)
+        elif name in {"input_messages", "output_messages"}:
+            if not all(isinstance(message, dict) for message in value):
+                raise TypeError("a message is an object")
+        elif name == "attributes" and not isinstance(value, dict):
+            raise TypeError("attributes are an object")
 
 
 def trace_row(span: Span) -> list[Any]:
@@ -162,8 +184,14 @@ def _statements() -> Iterable[str]:
         f" ENGINE = ReplacingMergeTree {_BY_WEEK} ORDER BY (project_id, start_ns, trace_id)"
         " SETTINGS index_granularity = 512, min_compress_block_size = 32768"  # a list takes rows from all over
     )
+    yield (
+        f"CREATE TABLE IF NOT EXISTS contents (project_id {_LOW}, trace_id String, span_id String, time_ns Int64,"
+        f" digest String, input_messages {_BIG}, output_messages {_BIG}) ENGINE = ReplacingMergeTree"
+        f" {_BY_WEEK.replace('start_ns', 'time_ns')} ORDER BY (project_id, trace_id, span_id, time_ns, digest)"
+    )
     kinds = {f.name: "Int64" if f.name == "time_ns" else "String" for f in fields(Score)}
     kinds |= {"number": "Nullable(Float64)", "project_id": _LOW, "name": _LOW, "source": _LOW, "label": _LOW}
+    kinds |= {"value_type": _LOW}
     columns = ", ".join(f"{name} {kinds[name]}" for name in SCORE_COLUMNS)
     # Not cut: the last score under a key replaces an earlier one of another week.
     yield (

@@ -18,6 +18,7 @@ from noria.tracing import conditions, filters, outline, reading, schema
 from noria.tracing.conditions import Where
 from noria.tracing.reading import ask, moment, nanoseconds
 from noria.tracing.records import ScoreView, SpanNode, Trace, TraceFilter, TraceRow
+from noria.tracing.totals import totals
 from noria.tracing.tree import in_reading_order
 from noria.web.paging import Page, cut
 
@@ -49,7 +50,7 @@ def get_trace(stores: Stores, project_id: str, trace_id: str) -> Trace:
         stores,
         schema.select(
             schema.SPAN_COLUMNS,
-            "FROM spans WHERE project_id = {project:String} AND trace_id = {trace:String}"
+            "FROM spans FINAL WHERE project_id = {project:String} AND trace_id = {trace:String}"
             " ORDER BY start_ns, span_id LIMIT {limit:UInt32}",
         ),
         {"project": project_id, "trace": trace_id, "limit": _MOST_SPANS},
@@ -64,6 +65,7 @@ def get_trace(stores: Stores, project_id: str, trace_id: str) -> Trace:
         duration_ms=_ms(max(span.end_ns for span in spans) - start),
         spans=list(_tree(spans, start)),
         scores=scores_of(stores, project_id, [trace_id]).get(trace_id, []),
+        totals=totals(spans),
     )
 
 

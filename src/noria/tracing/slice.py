@@ -5,7 +5,7 @@ from noria.core.slices import Nav, Slice
 SLICE = Slice(
     name="tracing",
     tables="noria.tracing.tables",
-    http="noria.tracing.http:router",
+    http="noria.tracing.routes:router",
     pages="noria.tracing.pages:router",
     commands=("noria.tracing.commands:journal", "noria.tracing.commands_traces:traces"),
     lineage="noria.tracing.lineage:edges",

@@ -1,6 +1,6 @@
 """Carries journals into the span store, each record exactly once, within a second of its writing.
 
-In come the batches of noria.stores.shipping; out go inserts into the three tables, each under the batch's name. A replay after a
+In come the batches of noria.stores.shipping; out go inserts into the tables, each under the batch's name. A replay after a
 death inserts under the same names, which the store knows. While the store is away everything waits on disk.
 """
 
@@ -19,6 +19,7 @@ from noria.stores.lock import PidLock
 from noria.stores.shipping import Batch, JournalReader
 from noria.stores.spans import NoTable
 from noria.tracing import schema
+from noria.tracing.joining import content_row, joined
 
 logger = logging.getLogger("noria.tracing")
 
@@ -98,30 +99,41 @@ class Tailer:
             stop.wait(_PATIENCE / 4 if away else _TURN)
 
     def _ship(self, batch: Batch) -> None:
-        spans: list[list[Any]] = []
-        traces: list[list[Any]] = []
+        spans: list[Span] = []
         scores: list[list[Any]] = []
+        contents: list[list[Any]] = []
         for number, record in enumerate(batch.records):
             try:
-                if record.get("type") == "score":
+                kind = record.get("type")
+                if kind == "score":
                     scores.append(schema.score_row(Score.from_dict(record)))
+                elif kind == "content":
+                    contents.append(content_row(record))
                 else:
-                    span = Span.from_dict(record)
-                    row = schema.span_row(span)
-                    if not span.parent_id:
-                        traces.append(schema.trace_row(span))
-                    spans.append(row)
+                    spans.append(_span(record))
             except (TypeError, ValueError, AttributeError, KeyError) as error:
                 self._reader.reject(batch, record)
                 logger.error("Record %d of %s is not one of ours: %s", number, batch.token, type(error).__name__)
-        # Spans first: what a list shows can be opened.
-        self._insert("spans", (*schema.SPAN_COLUMNS, "facts"), spans, batch)
-        self._insert("traces", (*schema.TRACE_COLUMNS, *schema.MADE_COLUMNS), traces, batch)
+        self._insert("contents", schema.CONTENT_COLUMNS, contents, batch)
+        if contents or any(not span.endpoint for span in spans):
+            found = joined(self._stores.spans, spans, contents)
+            self._insert_spans(found.spans, found.roots, batch)
+            self._insert_spans(found.changed, [span for span in found.changed if not span.parent_id], batch, "joined/")
+        else:
+            self._insert_spans(spans, [span for span in spans if not span.parent_id], batch)
         self._insert("scores", schema.SCORE_COLUMNS, scores, batch)
 
-    def _insert(self, table: str, columns: Sequence[str], rows: list[list[Any]], batch: Batch) -> None:
+    def _insert_spans(self, spans: list[Span], roots: list[Span], batch: Batch, prefix: str = "") -> None:
+        """Spans first: what a list shows can be opened."""
+        self._insert("spans", (*schema.SPAN_COLUMNS, "facts"), list(map(schema.span_row, spans)), batch, prefix)
+        traces = list(map(schema.trace_row, roots))
+        self._insert("traces", (*schema.TRACE_COLUMNS, *schema.MADE_COLUMNS), traces, batch, prefix)
+
+    def _insert(
+        self, table: str, columns: Sequence[str], rows: list[list[Any]], batch: Batch, prefix: str = ""
+    ) -> None:
         if rows:
-            self._stores.spans.insert(table, columns, rows, token=f"{table}/{batch.token}")
+            self._stores.spans.insert(table, columns, rows, token=f"{prefix}{table}/{batch.token}")
 
     def _drop_old(self) -> None:
         if time.monotonic() - self._cleaned_at < _RETENTION and self._cleaned_at:
@@ -132,3 +144,10 @@ class Tailer:
             schema.drop_old(self._stores.spans, before)
         except NoriaError as error:
             logger.warning("Old spans could not be dropped: %s", error.message)
+
+
+def _span(record: dict[str, Any]) -> Span:
+    """Raises what a row of it would raise: a span that cannot be written must stop before the ones beside it are."""
+    span = Span.from_dict(record)
+    schema.check(span)
+    return span

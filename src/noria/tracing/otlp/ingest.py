@@ -1,0 +1,85 @@
+"""Taking what OpenTelemetry clients send: decoded, checked, mapped, and in the journal before anybody is told that it was kept.
+
+In: the bytes of one export request. Out: how much of it was refused and why. HTTP and gRPC share these verbs. Metrics are accepted and not
+kept: what Noria shows of tokens, cost and time it counts from the spans themselves.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from noria.core.errors import BadInput
+from noria.stores.connect import Stores
+from noria.tracing.dialects.driver import record
+from noria.tracing.otlp import from_json, from_protobuf
+from noria.tracing.otlp.contents import contents
+from noria.tracing.otlp.raw import RawLog, Refused, check
+from noria.web.auth import Caller
+
+Signal = Literal["traces", "logs", "metrics"]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of one request."""
+
+    kept: int
+    refused: int = 0
+    reason: str = ""
+
+
+def take_traces(stores: Stores, caller: Caller, data: bytes, *, json: bool) -> Taken:
+    """Journal the good spans. Raises BadInput when there are only bad ones, and Unavailable when the disk is full."""
+    kept: list[dict[str, Any]] = []
+    reasons: Counter[str] = Counter()
+    key_id = caller.id if caller.kind == "key" else ""
+    for raw in from_json.spans(data) if json else from_protobuf.spans(data):
+        try:
+            if isinstance(raw, Refused):
+                raise raw
+            kept.append(record(check(raw), caller.project_id, key_id))
+        except Refused as reason:
+            reasons[str(reason)] += 1
+    refused = reasons.total()
+    if refused and not kept:
+        raise BadInput(f"None of the {refused:,} spans could be kept: {_told(reasons)}.")
+    stores.journal.append(kept)
+    told = f"{refused:,} spans were not kept: {_told(reasons)}. The other {len(kept):,} were." if refused else ""
+    return Taken(len(kept), refused, told)
+
+
+def take_logs(stores: Stores, caller: Caller, data: bytes, *, json: bool) -> Taken:
+    """Journal messages that log events hold, for the spans that they belong to. Raises BadInput and Unavailable."""
+    broken = 0
+    good: list[RawLog] = []
+    for found in from_json.logs(data) if json else from_protobuf.logs(data):
+        if isinstance(found, Refused):
+            broken += 1
+        else:
+            good.append(found)
+    kept, others = contents(good, caller.project_id)
+    stores.journal.append(kept)
+    refused = broken + others
+    told = f"{refused:,} log records hold no messages of a model call, so they were not kept." if refused else ""
+    return Taken(len(kept), refused, told)
+
+
+def take_metrics(_stores: Stores, _caller: Caller, data: bytes, *, json: bool) -> Taken:
+    """Understand and let go. Raises BadInput."""
+    refused = from_json.points(data) if json else from_protobuf.points(data)
+    told = "Noria keeps no metrics: it counts tokens, cost and time from spans." if refused else ""
+    return Taken(0, refused, told)
+
+
+def _told(reasons: Counter[str]) -> str:
+    return "; ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common(5))
+
+
+Take = Callable[..., Taken]
+TAKE: dict[Signal, Take] = {"traces": take_traces, "logs": take_logs, "metrics": take_metrics}
+
+
+def rejected(signal: Signal) -> str:
+    """The name of the count in a partial success."""
+    return {"traces": "rejected_spans", "logs": "rejected_log_records", "metrics": "rejected_data_points"}[signal]

@@ -1,0 +1,10 @@
+"""All JSON and OTLP routes of tracing as one router, for the manifest."""
+
+from fastapi import APIRouter
+
+from noria.tracing import http, http_scores, otlp_http
+
+router = APIRouter()
+router.include_router(http.router)
+router.include_router(http_scores.router)
+router.include_router(otlp_http.router)
