@@ -42,7 +42,10 @@ _OF_TYPE: Final = {int: "Int64", bool: "Bool", str: "String"}
 _JSON: Final = frozenset({"input_messages", "output_messages", "parameters", "attributes"})
 _LATER_COLUMNS: Final = (
     "ALTER TABLE scores ADD COLUMN IF NOT EXISTS session_id String,"
-    " ADD COLUMN IF NOT EXISTS value_type LowCardinality(String)"
+    " ADD COLUMN IF NOT EXISTS value_type LowCardinality(String)",
+    f"ALTER TABLE spans ADD COLUMN IF NOT EXISTS facts {_FACTS_TYPE}",
+    f"ALTER TABLE traces ADD COLUMN IF NOT EXISTS facts {_FACTS_TYPE},"
+    f" ADD COLUMN IF NOT EXISTS requested_model {_LOW}, ADD COLUMN IF NOT EXISTS tags Array(String)",
 )
 """For tables that an earlier version has made."""
 _WHOLE: Final = frozenset(f.name for f in (*fields(Span), *fields(Score)) if f.type is int)
@@ -66,7 +69,7 @@ CONTENT_COLUMNS: Final = (
 
 def prepare(spans: ports.Spans) -> None:
     """Make the tables that are missing."""
-    for statement in (*_statements(), _LATER_COLUMNS):
+    for statement in (*_statements(), *_LATER_COLUMNS):
         spans.command(statement)
 
 
