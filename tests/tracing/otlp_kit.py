@@ -13,7 +13,7 @@ from noria.core import ids
 from noria.core.records import Span
 from noria.governance import service as governance
 from noria.stores.connect import Stores
-from noria.tracing import schema, service
+from noria.tracing import reading, schema, service
 from noria.tracing.records import Trace
 from noria.tracing.slice import SLICE
 from noria.tracing.tailer import Tailer
@@ -53,7 +53,7 @@ class Otlp:
 
     def spans(self, final: str = "FINAL") -> list[Span]:
         """All of the project, in the order of their start; with `final` empty, whatever stands twice twice."""
-        rows = service.ask(
+        rows = reading.ask(
             self.stores,
             schema.select(
                 schema.SPAN_COLUMNS, f"FROM spans {final} WHERE project_id = {{project:String}} ORDER BY start_ns"

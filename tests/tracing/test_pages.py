@@ -4,21 +4,26 @@ import html
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
+from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from noria.app import schema
 from noria.core import clock, ids
+from noria.core.errors import NotFound
 from noria.core.records import Span
 from noria.core.settings import Settings
+from noria.governance import audit
 from noria.governance import service as governance
 from noria.governance.records import FirstLogin
 from noria.governance.slice import SLICE as GOVERNANCE
 from noria.registry.slice import SLICE as REGISTRY
 from noria.stores.connect import Stores
-from noria.tracing import service, views
+from noria.tracing import saved, service, views
 from noria.tracing.slice import SLICE
+from noria.tracing.tables import saved_views
 from noria.web import application
 from tests.tracing.conftest import TICK, Traffic
 
@@ -87,12 +92,14 @@ def test_filters_and_the_pager_keep_each_other(browser: TestClient, traffic: Tra
     page = read(browser, "/traces?session=s1&limit=2&release=&status=&arm=&feedback=&q=")
     assert len(names(page)) == 2
     following = re.search(r'rel="next" href="([^"]+)"', page)
-    assert following and "session=s1" in following[1]
+    assert following and "q=session%3As1" in following[1]
     assert len(names(read(browser, following[1]))) == 1
     assert names(read(browser, "/traces?traffic=evaluation")) == [evaluated.trace_id]
     assert len(names(read(browser, "/traces?traffic=all&feedback=no"))) == 4
     assert browser.get("/traces?release=two").status_code == 400
-    assert browser.get("/traces?status=odd").status_code == 422
+    refused = browser.get("/traces?q=modle:x")
+    assert refused.status_code == 400
+    assert "Did you mean model?" in refused.text and 'value="modle:x"' in refused.text
 
 
 def test_new_traces_are_counted_and_not_shoved_in(browser: TestClient, traffic: Traffic) -> None:
@@ -106,7 +113,7 @@ def test_new_traces_are_counted_and_not_shoved_in(browser: TestClient, traffic: 
     traffic.span("elsewhere", endpoint="other")
     traffic.carry()
     part = read(browser, asked[1])
-    assert "2 new traces" in part and 'href="/traces?endpoint=assistant"' in part
+    assert "2 new traces" in part and 'href="/traces?q=endpoint%3Aassistant"' in part
     assert browser.get("/traces/fragments/fresh?after=yesterday").status_code == 400
 
 
@@ -130,7 +137,11 @@ def test_a_trace_shows_strangers_words_as_text(browser: TestClient, traffic: Tra
     answer = browser.get(f"/traces/{span.trace_id}").text
     assert "<img" not in answer and "<script>" not in answer
     assert "&lt;img" in answer and "image_url" in answer
-    assert 'href="/prompts/call"' in answer and f"/lineage/trace/{span.trace_id}" in answer
+    assert (
+        'href="/prompts/call"' in answer
+        and answer.count('id="span"') == 1
+        and f"/lineage/trace/{span.trace_id}" in answer
+    )
 
 
 def test_a_trace_that_fell_back_says_so(browser: TestClient, traffic: Traffic) -> None:
@@ -151,10 +162,115 @@ def test_a_tree_of_hundreds_of_spans(browser: TestClient, traffic: Traffic) -> N
     ]
     traffic.carry()
     page = read(browser, f"/traces/{trace}")
-    assert page.count('<tr id="w-') == views.MOST_SPANS
-    assert "601 spans" in page and f"the first {views.MOST_SPANS} are shown" in page
+    assert page.count('<tr id="w-') == views.PIECE
+    assert "601 spans" in page and "1 to 200 of 601" in page
+    later = re.search(r'rel="next" href="([^"#]+)#waterfall"', page)
+    assert later
+    second = read(browser, later[1])
+    assert "201 to 400 of 601" in second and ">step 199<" in second and ">step 198<" not in second
+    part = read(browser, f"/traces/{trace}/fragments/spans?from=600")
+    assert part.count('<tr id="w-') == 1 and ">step 599<" in part
+    found = read(browser, f"/traces/{trace}?find=%22asked+77%22")
+    assert found.count('<tr id="w-') == 1 and ">step 77<" in found and "1 span is like that" in found
+    assert "is not a field of a span" in read(browser, f"/traces/{trace}?find=user:kim")
     assert "asked 7" not in page
     assert "asked 7" in read(browser, f"/traces/{trace}?span={inner[7].span_id}")
+
+
+def test_forms_write_the_language(browser: TestClient, traffic: Traffic) -> None:
+    path = "/traces?q=%22lost+parcel%22+status%3Aok+-tag%3Ax&status=error&endpoint=a+b&feedback=no&release="
+    written = browser.get(path, follow_redirects=False)
+    assert written.status_code == 303
+    asked = parse_qs(urlsplit(written.headers["location"]).query)
+    assert asked == {"q": ['"lost parcel" -tag:x endpoint:"a b" status:error -has:feedback']}
+    page = read(browser, written.headers["location"])
+    assert '<option value="error" selected>' in page and '<option value="no" selected>' in page
+
+
+def test_columns_are_chosen_and_kept(browser: TestClient, traffic: Traffic) -> None:
+    traffic.span(served_model="gemma-3", subject_id="kim")
+    traffic.carry()
+    assert "gemma-3" not in read(browser, "/traces")
+    assert "gemma-3" in read(browser, "/traces?c=model&c=user&c=nonsense")
+    page = read(browser, "/traces")
+    assert "gemma-3" in page and ">kim<" in page and '<th class="r wide">latency' not in page
+
+
+def test_views_are_each_persons_own(browser: TestClient, stores: Stores, project: str) -> None:
+    token = re.search(r'name="csrf" value="([^"]+)"', read(browser, "/traces?q=status:error"))
+    assert token
+    form = {"csrf": token[1], "name": " My  failures ", "q": "status:error", "columns": "model.when.nonsense"}
+    for _ in range(2):
+        assert browser.post("/traces/views", data=form, follow_redirects=False).status_code == 303
+    with stores.database.read() as connection:
+        events = [entry.verb for entry in audit.entries(connection, project, limit=10).items]
+        [person] = connection.execute(select(saved_views.c.person_id)).scalars()
+    assert events.count("view.save") == 2
+    assert "My failures" in read(browser, "/traces")
+    [mine] = saved.list_views(stores, project, person)
+    assert (mine.q, mine.columns) == ("status:error", ["model", "when"])
+    assert saved.list_views(stores, project, ids.new_id()) == []
+    with pytest.raises(NotFound):
+        saved.delete_view(stores, project_id=project, person_id=ids.new_id(), view_id=mine.id)
+    assert browser.post("/traces/views", data={**form, "q": "modle:x"}).status_code == 400
+    assert browser.post("/traces/views", data={**form, "csrf": ""}).status_code == 403
+    assert browser.post(f"/traces/views/{mine.id}/delete", data={"csrf": token[1]}).status_code == 200
+    assert saved.list_views(stores, project, person) == []
+    with stores.database.read() as connection:
+        assert audit.entries(connection, project, limit=1).items[0].verb == "view.delete"
+
+
+def test_a_session_is_read_as_a_conversation(browser: TestClient, traffic: Traffic) -> None:
+    now = clock.now_ns()
+    said = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "where is it?"}]
+    traffic.span("", "On its way.", session_id="chat 1/a", subject_id="kim", start_ns=now, input_messages=said)
+    more = [*said, {"role": "assistant", "content": "On its way."}, {"role": "user", "content": "취소해 주세요"}]
+    traffic.span("", "Done.", session_id="chat 1/a", subject_id="kim", start_ns=now + TICK, input_messages=more)
+    traffic.carry()
+    page = read(browser, "/sessions/chat%201/a")
+    assert page.count("where is it?") == 1 and page.count("On its way.") == 1 and page.count("Be kind.") == 1
+    assert page.index("where is it?") < page.index("On its way.") < page.index("취소해 주세요") < page.index("Done.")
+    assert browser.get("/sessions/nobody").status_code == 404
+    assert "/sessions/chat%201/a" in browser.get("/sessions").text
+    people = read(browser, "/users")
+    assert ">kim<" in people and '<td class="r">2</td>' in people
+    assert "Nobody is like that" in read(browser, "/users?q=status:error")
+    assert "Did you mean model?" in read(browser, "/users?q=modle:x")
+
+
+def test_two_traces_beside_each_other(browser: TestClient, traffic: Traffic) -> None:
+    one, other = traffic.span("hi", "It is in Paris."), traffic.span("hi", "It is in Lima.", served_model="gemma")
+    traffic.carry()
+    page = read(browser, f"/traces/compare?t={one.trace_id}&t={other.trace_id}")
+    assert "<del>Paris</del><ins>Lima</ins>" in page and "gemma" in page
+    assert browser.get(f"/traces/compare?t={one.trace_id}").status_code == 400
+    assert browser.get(f"/traces/compare?t={one.trace_id}&t={ids.new_trace_id()}").status_code == 404
+
+
+@pytest.mark.parametrize("page", ["/traces", "/sessions", "/users", "trace", "find", "session", "compare", "tail"])
+def test_nothing_of_strangers_is_ever_markup(browser: TestClient, traffic: Traffic, page: str) -> None:
+    evil = '"><script>alert(1)</script><img src=//evil.example/x onerror=alert(1)><style>*{}</style>'
+    fields = dict.fromkeys(("session_id", "subject_id", "served_model", "endpoint", "name", "error_message"), evil)
+    span = traffic.span(
+        evil, evil, **fields, tags=[evil], error_type=evil, status="error", kind=evil, attributes={evil: evil},
+        parameters={evil: evil}, provider=evil, prompt_name=evil, arm=evil,
+    )  # fmt: skip
+    for number in range(12):
+        traffic.span(evil, evil, trace_id=span.trace_id, parent_id=span.span_id, name=f"{evil}{number}")
+    traffic.carry()
+    addresses = {
+        "trace": f"/traces/{span.trace_id}",
+        "find": f"/traces/{span.trace_id}?find={quote(evil[2:])}",
+        "session": f"/sessions/{quote(evil)}",
+        "compare": f"/traces/compare?t={span.trace_id}&t={span.trace_id}",
+        "tail": "/traces?tail=1&q=status:error",
+    }
+    browser.get("/traces?c=answered&c=endpoint&c=model&c=session&c=user&c=tags")
+    answer = browser.get(addresses.get(page, page))
+    assert answer.status_code == 200, answer.text
+    assert "evil.example" in answer.text
+    assert "<img" not in answer.text and "<style" not in answer.text and "<script>" not in answer.text
+    assert "default-src" in answer.headers["content-security-policy"]
 
 
 def test_a_person_judges_and_judges_again(browser: TestClient, stores: Stores, project: str, traffic: Traffic) -> None:

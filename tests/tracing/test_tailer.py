@@ -11,7 +11,7 @@ from noria.core.records import Span
 from noria.core.settings import Settings
 from noria.stores.connect import Stores
 from noria.stores.journal import JournalWriter, segments
-from noria.tracing import service
+from noria.tracing import reading, service
 from noria.tracing.tailer import Tailer
 from tests.stores.process import StoreProcess, eventually
 from tests.tracing.conftest import Traffic
@@ -58,7 +58,7 @@ while True:
 
 def counted(stores: Stores, project: str) -> Counter[str]:
     """How often each trace was inserted, before any merge could hide a double."""
-    rows = service.ask(stores, "SELECT trace_id FROM spans WHERE project_id = {project:String}", {"project": project})
+    rows = reading.ask(stores, "SELECT trace_id FROM spans WHERE project_id = {project:String}", {"project": project})
     return Counter(row["trace_id"] for row in rows)
 
 

@@ -1,19 +1,25 @@
 """JSON API of tracing: traces, feedback, traffic."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
+from starlette.responses import StreamingResponse
 
+from noria.core import clock
 from noria.core.errors import BadInput
-from noria.tracing import service, traffic
-from noria.tracing.records import Feedback, Trace, TraceFilter, TraceRow, Traffic
+from noria.tracing import export, groups, outline, service, traffic
+from noria.tracing.records import Feedback, Group, Step, Trace, TraceFilter, TraceRow, Traffic
 from noria.web.auth import Caller, allow
 from noria.web.deps import StoresDep
 from noria.web.paging import Cursor, Limit, Page
 
 router = APIRouter(prefix="/api", tags=["traces"])
+
+_Q = 'A filter, like status:error model:gpt-4o* cost>0.01 "refund"; docs/filters.md has its fields.'
+Filter = Annotated[str, Query(max_length=1000, description=_Q)]
+Days = Annotated[int, Query(ge=1, le=3650)]
 
 
 class NewFeedback(BaseModel):
@@ -44,7 +50,7 @@ def list_traces(
     model: str = "",
     since: datetime | None = None,
     until: datetime | None = None,
-    q: Annotated[str, Query(max_length=500, description="Words that input or output hold.")] = "",
+    q: Filter = "",
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[TraceRow]:
@@ -63,6 +69,66 @@ def list_traces(
         q=q,
     )
     return service.list_traces(stores, caller.project_id, which, limit=limit, cursor=cursor)
+
+
+@router.get("/traces/export")
+def export_traces(
+    stores: StoresDep,
+    caller: Annotated[Caller, allow("view")],
+    *,
+    format: export.Format = "jsonl",
+    q: Filter = "",
+    cursor: Cursor = None,
+) -> StreamingResponse:
+    """Every span of the traces that `q` lets through, streamed, newest trace first; JSON lines tell cursors to go on from."""
+    which = service.conditions_of(TraceFilter(q=q))
+    pieces = export.stream(stores, caller.project_id, which, format, cursor)
+    headers = {"content-disposition": f'attachment; filename="traces.{format}"'}
+    return StreamingResponse(pieces, media_type=export.MEDIA[format], headers=headers)
+
+
+@router.get("/sessions")
+def list_sessions(
+    stores: StoresDep,
+    caller: Annotated[Caller, allow("view")],
+    *,
+    days: Days = 30,
+    q: Filter = "",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[Group]:
+    """Sessions of the last days, the latest first."""
+    since = clock.now() - timedelta(days=days)
+    return groups.groups(stores, caller.project_id, "session", since=since, q=q, limit=limit, cursor=cursor)
+
+
+@router.get("/users")
+def list_users(
+    stores: StoresDep,
+    caller: Annotated[Caller, allow("view")],
+    *,
+    days: Days = 30,
+    q: Filter = "",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[Group]:
+    """Users of the last days with what they caused, whoever asked last first."""
+    since = clock.now() - timedelta(days=days)
+    return groups.groups(stores, caller.project_id, "user", since=since, q=q, limit=limit, cursor=cursor)
+
+
+@router.get("/traces/{trace_id}/spans")
+def list_spans(
+    trace_id: str,
+    stores: StoresDep,
+    caller: Annotated[Caller, allow("view")],
+    *,
+    q: Annotated[str, Query(max_length=1000, description="Words or terms; at most 200 spans are found.")] = "",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[Step]:
+    """The outline of a trace in reading order, without payloads; for traces too large to take at once."""
+    return outline.page(stores, caller.project_id, trace_id, q=q, limit=limit, cursor=cursor)
 
 
 @router.get("/traces/{trace_id}")

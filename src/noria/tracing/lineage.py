@@ -12,6 +12,7 @@ from noria.core.slices import Edge
 from noria.registry import service as registry
 from noria.stores.connect import Stores
 from noria.tracing import service
+from noria.tracing.reading import ask
 
 MOST = 51
 """One more than a walk takes from one node, so that it knows of the rest."""
@@ -73,4 +74,4 @@ def _answers(stores: Stores, project_id: str, release_id: str) -> Iterator[Edge]
 
 def _ask(stores: Stores, project_id: str, what: str, wanted: str, **values: object) -> list[dict[str, Any]]:
     sql = f"SELECT {what} WHERE project_id = {{project:String}} AND {wanted}"
-    return service.ask(stores, sql, {"project": project_id, **values})
+    return ask(stores, sql, {"project": project_id, **values})

@@ -1,20 +1,25 @@
-"""Pages of tracing: the list, one trace, and the parts that the endpoint's page embeds.
+"""Pages of tracing: the list, and the parts that the endpoint's page embeds; one trace is in pages_trace, users in pages_people.
 
 While the span store is away every page still opens and says so; nothing that was journalled is lost meanwhile.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Form, Query, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from noria.core import clock
 from noria.core.errors import BadInput
 from noria.registry import service as registry
-from noria.tracing import service, traffic, views
-from noria.tracing.records import Trace, TraceFilter, TraceRow, Traffic
+from noria.stores.connect import Stores
+from noria.tracing import filters, pages_people, pages_trace, saved, service, traffic, views
+from noria.tracing.filters import BadFilter
+from noria.tracing.records import TraceFilter, TraceRow, Traffic
 from noria.web.auth import Caller, allow
 from noria.web.deps import StoresDep
 from noria.web.i18n import of_request, words
@@ -24,55 +29,68 @@ from noria.web.templates import render, see_other
 router = APIRouter()
 
 Viewer = Annotated[Caller, allow("view")]
-Judge = Annotated[Caller, allow("feedback")]
 Endpoint = Annotated[str, Query(max_length=200)]
 Text = Annotated[str, Query(max_length=500)]
+Columns = Annotated[Sequence[str], Query(max_length=20)]
 
 _LIVE: Final = {"live": True, "evaluation": False, "all": None}
 _COUNTED: Final = 100
 _NEWEST: Final = 5
-_YOUNG: Final = timedelta(hours=1)
-"""How long after a trace its page keeps asking for new judgements."""
+_TAILED: Final = 50
+_COOKIE: Final = "trace_columns"
+COLUMNS: Final = (
+    *("answered", "endpoint", "release", "model", "latency", "first_token", "tokens", "cost"),
+    *("session", "user", "tags", "feedback", "when"),
+)
+"""What the list can show beside the question."""
+_USUAL: Final = ("answered", "release", "latency", "tokens", "feedback", "when")
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What the form above the list says; empty text does not restrict."""
+    """What the address of the list says. All but `q` and `traffic` are forms and links that write the language into `q`."""
 
-    q: Text = ""
-    endpoint: Text = ""
-    release: Annotated[str, Query(max_length=9)] = ""
-    status: Literal["", "ok", "error"] = ""
-    arm: Literal["", "primary", "canary", "shadow", "candidate"] = ""
-    feedback: Literal["", "yes", "no"] = ""
-    session: Text = ""
+    q: Annotated[str, Query(max_length=4000)] = ""
     traffic: Literal["live", "evaluation", "all"] = "live"
+    endpoint: Text | None = None
+    release: Text | None = None
+    status: Text | None = None
+    arm: Text | None = None
+    session: Text | None = None
+    feedback: Literal["", "yes", "no"] | None = None
 
     @property
-    def narrowed(self) -> bool:
-        """Whether a list could be empty because of what was asked for."""
-        return any((self.q, self.endpoint, self.release, self.status, self.arm, self.feedback, self.session))
-
-    @property
-    def more(self) -> bool:
-        """Whether something is set that the form shows only when opened."""
-        return any((self.release, self.status, self.arm, self.feedback, self.session))
+    def written(self) -> str | None:
+        """`q` with what the other fields say; None when they say nothing. Raises BadFilter."""
+        fields = {"endpoint", "release", "status", "arm", "session"}
+        changes = {name: value.strip() for name in sorted(fields) if (value := getattr(self, name)) is not None}
+        if self.feedback is None and not changes:
+            return None
+        q = filters.replaced(self.q, {**changes, **({} if self.feedback is None else {"has": ""})})
+        return filters.joined([q, {"yes": "has:feedback", "no": "-has:feedback"}.get(self.feedback or "", "")])
 
     def which(self, **more: Any) -> TraceFilter:
-        release = self.release.strip()
-        if release and not (release.isascii() and release.isdecimal()):
-            raise BadInput("A release is a number.", hint="Like 2.")
-        return TraceFilter(
-            q=self.q,
-            endpoint=self.endpoint.strip(),
-            release=int(release) if release else None,
-            status=self.status,
-            arm=self.arm,
-            feedback=self.feedback or None,
-            session=self.session.strip(),
-            live=_LIVE[self.traffic],
-            **more,
-        )
+        return TraceFilter(q=self.written or self.q, live=_LIVE[self.traffic], **more)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of the list, or why there is none."""
+
+    page: Page[TraceRow]
+    away: views.Away | None = None
+    refused: BadFilter | None = None
+
+
+def _find(stores: Stores, project_id: str, asked: Filters, *, limit: int, cursor: str | None) -> Found:
+    try:
+        which = asked.which()
+        service.conditions_of(which)
+    except BadFilter as error:
+        return Found(_nothing(), refused=error)
+    read = partial(service.list_traces, stores, project_id, which, limit=limit, cursor=cursor)
+    page, away = views.reach(read, _nothing())
+    return Found(page, away)
 
 
 @router.get("/traces")
@@ -81,28 +99,56 @@ def list_page(
     request: Request,
     stores: StoresDep,
     caller: Viewer,
-    filters: Annotated[Filters, Depends()],
+    asked: Annotated[Filters, Depends()],
+    tail: bool = False,
+    c: Columns = (),
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """The newest traces first."""
-    which = filters.which()
-    page, away = views.reach(
-        lambda: service.list_traces(stores, caller.project_id, which, limit=limit, cursor=cursor), _nothing()
-    )
+    if c:  # kept in a cookie, so that links need not carry it
+        rest = [(name, value) for name, value in request.query_params.multi_items() if name != "c"]
+        chosen = RedirectResponse(f"/traces?{urlencode(rest)}", 303)
+        names = ".".join(name for name in COLUMNS if name in c)
+        chosen.set_cookie(_COOKIE, names, max_age=31_536_000, httponly=True, samesite="lax")
+        return chosen
+    found = _find(stores, caller.project_id, asked, limit=limit, cursor=cursor)
+    if found.refused is None and (written := asked.written) is not None:
+        kept = {key: value for key, value in request.query_params.multi_items() if key in {"limit", "tail"}}
+        shown = {"traffic": asked.traffic} if asked.traffic != "live" else {}
+        return RedirectResponse(f"/traces?{urlencode({'q': written, **shown, **kept})}", 303)
     return render(
         request,
         caller,
         "tracing/list.html",
-        page=page,
-        away=away,
-        filters=filters,
+        status=400 if found.refused else 200,
+        **_list(found, _columns(request)),
+        asked=asked,
+        terms=[] if found.refused else filters.pieces(asked.q),
+        without=lambda terms, place: filters.joined(typed for n, (typed, _) in enumerate(terms) if n != place),
+        chosen=_chosen(asked.q, found),
+        tail=tail and cursor is None and not found.refused,
         first=cursor is None,
-        newest=page.items[0].start.isoformat() if page.items else "",
+        newest=found.page.items[0].start.isoformat() if found.page.items else "",
         endpoints=registry.list_endpoints(stores, caller.project_id, limit=200).items,
-        opinion=views.opinion,
+        saved=saved.list_views(stores, caller.project_id, caller.id) if caller.kind == "person" else [],
+        fields=filters.FIELDS.values(),
+        all_columns=COLUMNS,
         gateway=stores.settings.gateway_url,
     )
+
+
+@router.get("/traces/fragments/rows")
+def rows_part(
+    *,
+    request: Request,
+    stores: StoresDep,
+    caller: Viewer,
+    asked: Annotated[Filters, Depends()],
+) -> Response:
+    """The newest traces as they come."""
+    found = _find(stores, caller.project_id, asked, limit=_TAILED, cursor=None)
+    return render(request, caller, "tracing/_rows.html", **_list(found, _columns(request)), tail=True)
 
 
 @router.get("/traces/fragments/fresh")
@@ -111,17 +157,41 @@ def fresh_part(
     request: Request,
     stores: StoresDep,
     caller: Viewer,
-    filters: Annotated[Filters, Depends()],
+    asked: Annotated[Filters, Depends()],
     after: Annotated[str, Query(max_length=40)] = "",
 ) -> Response:
     """How many traces have come since the list was shown, as a link that shows them."""
     since = _time(after) + timedelta(microseconds=1) if after else None
     page, _ = views.reach(
-        lambda: service.list_traces(stores, caller.project_id, filters.which(since=since), limit=_COUNTED),
+        lambda: service.list_traces(stores, caller.project_id, asked.which(since=since), limit=_COUNTED),
         _nothing(),
     )
-    more = page.next is not None
-    return render(request, caller, "tracing/_fresh.html", count=len(page.items), more=more, filters=filters)
+    return render(request, caller, "tracing/_fresh.html", count=len(page.items), more=page.next is not None)
+
+
+@router.post("/traces/views")
+def save_view(
+    stores: StoresDep,
+    caller: Viewer,
+    *,
+    name: Annotated[str, Form()],
+    q: Annotated[str, Form()] = "",
+    traffic: Annotated[Literal["live", "evaluation", "all"], Form()] = "live",
+    columns: Annotated[str, Form()] = "",
+) -> Response:
+    """Keep this list under a name."""
+    chosen = [one for one in columns.split(".") if one in COLUMNS]
+    saved.save_view(
+        stores, project_id=caller.project_id, person_id=caller.id, name=name, q=q, traffic=traffic, columns=chosen
+    )
+    return see_other(f"/traces?{_address(q, traffic, chosen)}", "The view is saved.")
+
+
+@router.post("/traces/views/{view_id}/delete")
+def delete_view(stores: StoresDep, caller: Viewer, view_id: str) -> Response:
+    """Forget a view."""
+    saved.delete_view(stores, project_id=caller.project_id, person_id=caller.id, view_id=view_id)
+    return see_other("/traces", "The view is deleted.")
 
 
 @router.get("/traces/fragments/traffic")
@@ -161,71 +231,36 @@ def newest_part(request: Request, stores: StoresDep, caller: Viewer, endpoint: E
     return render(request, caller, "tracing/_newest.html", endpoint=endpoint, rows=page.items, away=away)
 
 
-@router.get("/traces/{trace_id}")
-def trace_page(
-    *,
-    request: Request,
-    stores: StoresDep,
-    caller: Viewer,
-    trace_id: str,
-    span: Annotated[str, Query(max_length=16)] = "",
-    judged: bool = False,
-) -> Response:
-    """What was asked and answered, by what, what people thought, and then every figure."""
-    trace, away = views.reach(lambda: _trace(stores, caller.project_id, trace_id), None)
-    if trace is None:
-        return render(request, caller, "tracing/away.html", away=away, trace_id=trace_id)
-    top = views.head(trace)
-    chosen = next((node for node in trace.spans if node.span["span_id"] == span), top)
-    asked, answered = _inside(top.span)
-    return render(
-        request,
-        caller,
-        "tracing/trace.html",
-        **_judgements(trace, top.span),
-        top=top,
-        chosen=chosen,
-        asked=asked,
-        answered=answered,
-        title=next((turn.text for turn in reversed(asked) if turn.text), "") or top.span["name"],
-        inner=None if chosen is top else _inside(chosen.span),
-        bars=views.waterfall(trace),
-        live=judged or clock.now() - trace.start < _YOUNG,
-        mine=next((one for one in reversed(trace.scores) if one.author_id == caller.id), None),
+def _list(found: Found, columns: list[str]) -> dict[str, Any]:
+    return {
+        "page": found.page,
+        "away": found.away,
+        "refused": found.refused,
+        "columns": columns,
+        "opinion": views.opinion,
+        "address": _address,
+    }
+
+
+def _columns(request: Request) -> list[str]:
+    """The columns that were chosen last, else the usual ones."""
+    names = request.cookies.get(_COOKIE, "").split(".")
+    return [name for name in COLUMNS if name in names] or list(_USUAL)
+
+
+def _address(q: str, traffic: str, columns: Sequence[str]) -> str:
+    return urlencode(
+        [("q", q), *([("traffic", traffic)] if traffic != "live" else []), *(("c", one) for one in columns)]
     )
 
 
-@router.get("/traces/{trace_id}/feedback")
-def feedback_part(request: Request, stores: StoresDep, caller: Viewer, trace_id: str) -> Response:
-    """The part of a trace's page that follows its judgements."""
-    trace = _trace(stores, caller.project_id, trace_id)
-    top = views.head(trace)
-    return render(request, caller, "tracing/_feedback.html", **_judgements(trace, top.span), live=True)
-
-
-@router.post("/traces/{trace_id}/feedback")
-def judge(
-    stores: StoresDep,
-    caller: Judge,
-    trace_id: str,
-    *,
-    verdict: Annotated[Literal["", "good", "bad"], Form()] = "",
-    correction: Annotated[str, Form()] = "",
-    text: Annotated[str, Form()] = "",
-) -> Response:
-    """A person's judgement; judging again replaces it."""
-    service.give_feedback(
-        stores,
-        project_id=caller.project_id,
-        author_id=caller.id,
-        source="person",
-        trace_id=trace_id,
-        value={"good": 1.0, "bad": 0.0}.get(verdict),
-        text=text.strip(),
-        correction=correction.strip(),
-        key=f"person:{caller.id}",
-    )
-    return see_other(f"/traces/{trace_id}?judged=1#feedback", "Your judgement is kept. It shows here in a moment.")
+def _chosen(q: str, found: Found) -> dict[str, str]:
+    """What the form of choices shows as chosen."""
+    terms = filters.parse(q) if found.refused is None else ()
+    judged = [one.negated for one in terms if one.field == "has" and one.value == "feedback"]
+    names = ("endpoint", "release", "status", "arm", "session")
+    chosen = {name: filters.value_of(terms, name) for name in names}
+    return chosen | {"feedback": ("no" if judged[0] else "yes") if judged else ""}
 
 
 def _nothing() -> Page[TraceRow]:
@@ -240,19 +275,5 @@ def _time(text: str) -> datetime:
         raise BadInput("That is no moment.", hint="Like 2026-05-01T12:00:00+00:00.") from error
 
 
-def _trace(stores: StoresDep, project_id: str, trace_id: str) -> Trace:
-    return service.get_trace(stores, project_id, trace_id)
-
-
-def _judgements(trace: Trace, span: dict[str, Any]) -> dict[str, Any]:
-    """Who said what, newest first, with corrections as differences from the answer."""
-    given = "\n".join(turn.text for turn in views.turns(span.get("output_messages", [])))
-    scores = [
-        (score, views.sign(score), views.difference(given, score.correction) if score.correction else [])
-        for score in reversed(trace.scores)
-    ]
-    return {"trace": trace, "scores": scores}
-
-
-def _inside(span: dict[str, Any]) -> tuple[list[views.Turn], list[views.Turn]]:
-    return views.turns(span.get("input_messages", [])), views.turns(span.get("output_messages", []))
+router.include_router(pages_people.router)
+router.include_router(pages_trace.router)

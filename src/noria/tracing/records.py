@@ -1,5 +1,6 @@
 """What tracing tells about traces, feedback and traffic. Times are UTC, durations milliseconds, cost micro-dollars."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -23,7 +24,7 @@ class TraceFilter:
     live: bool | None = None
     feedback: Feedback | None = None
     q: str = ""
-    """Words that input and output together must hold, in any order; case does not matter."""
+    """In the filter language (noria.tracing.filters); plain words are words that input and output together hold."""
     since: datetime | None = None
     until: datetime | None = None
 
@@ -122,10 +123,12 @@ class TraceRow:
     input_tokens: int
     output_tokens: int
     cost_micros: int
+    cached_tokens: int
     session_id: str
     subject_id: str
     streamed: bool
     live: bool
+    tags: list[str]
     input: str
     output: str
     scores: list[ScoreView] = field(default_factory=list)
@@ -192,6 +195,70 @@ class Traffic:
     feedback_mean: float | None
     """Mean of the numbers that users gave; None when nobody gave one."""
     feedback_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Traces that began in one piece of a time, which starts at `time`."""
+
+    time: datetime
+    requests: int
+    errors: int
+    input_tokens: int
+    output_tokens: int
+    cost_micros: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    first_token_ms: float | None
+    """Median of those that streamed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One span in the outline of its trace: all but its payloads. Steps come in reading order."""
+
+    span_id: str
+    name: str
+    kind: str
+    status: str
+    depth: int
+    offset_ms: float
+    """Start, after the start of the trace."""
+    duration_ms: float
+    first_token_ms: float | None
+    children: int
+    orphan: bool
+    """It names a parent that has not arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """One trace without payloads."""
+
+    trace_id: str
+    start: datetime
+    duration_ms: float
+    steps: Sequence[Step]
+    places: Mapping[str, int]
+    """Where each span stands in `steps`, by id."""
+    head: str
+    """Id of the span that tells what the trace was about: the top one, or the first below it that has messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What belongs to one user, or to one session."""
+
+    id: str
+    traces: int
+    sessions: int
+    users: int
+    errors: int
+    tokens: int
+    cost_micros: int
+    first: datetime
+    last: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ be many small parts, and reading costs by the part. Times are integers (nanoseco
 """
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
@@ -21,10 +22,15 @@ PREVIEW: Final = 300
 """Characters of input and output that a list shows."""
 SEARCHED: Final = 20_000
 """Characters of a trace's input and output, each, that search looks at."""
+_FACTS: Final = 100
+_FACT: Final = 200
+"""Attributes of a root span that filters find without reading all of them, and characters of each."""
+_ESCAPED: Final = re.compile(r"\\+u([0-9a-fA-F]{4})|\\+([\"/])")
 
 _BY_WEEK: Final = "PARTITION BY toYYYYMMDD(toMonday(toDateTime(intDiv(start_ns, 1000000000), 'UTC')))"
 _LOW: Final = "LowCardinality(String)"
 _BIG: Final = "String CODEC(ZSTD(3))"
+_FACTS_TYPE: Final = "Array(String) CODEC(ZSTD(3))"
 _SPECIAL: Final = {
     **dict.fromkeys(("project_id", "kind", "status", "error_type", "endpoint", "arm", "provider"), _LOW),
     **dict.fromkeys(("requested_model", "served_model", "price_version", "prompt_name", "index_version"), _LOW),
@@ -36,7 +42,10 @@ _OF_TYPE: Final = {int: "Int64", bool: "Bool", str: "String"}
 _JSON: Final = frozenset({"input_messages", "output_messages", "parameters", "attributes"})
 _LATER_COLUMNS: Final = (
     "ALTER TABLE scores ADD COLUMN IF NOT EXISTS session_id String,"
-    " ADD COLUMN IF NOT EXISTS value_type LowCardinality(String)"
+    " ADD COLUMN IF NOT EXISTS value_type LowCardinality(String)",
+    f"ALTER TABLE spans ADD COLUMN IF NOT EXISTS facts {_FACTS_TYPE}",
+    f"ALTER TABLE traces ADD COLUMN IF NOT EXISTS facts {_FACTS_TYPE},"
+    f" ADD COLUMN IF NOT EXISTS requested_model {_LOW}, ADD COLUMN IF NOT EXISTS tags Array(String)",
 )
 """For tables that an earlier version has made."""
 _WHOLE: Final = frozenset(f.name for f in (*fields(Span), *fields(Score)) if f.type is int)
@@ -46,9 +55,11 @@ TRACE_COLUMNS: Final = (
     *("project_id", "start_ns", "end_ns", "trace_id", "span_id", "name", "kind", "status", "status_code", "error_type"),
     *("endpoint", "release", "requested_release", "arm", "provider", "served_model", "prompt_name", "prompt_version"),
     *("input_tokens", "output_tokens", "cached_tokens", "cost_micros", "first_token_ns", "session_id", "subject_id"),
-    *("key_id", "streamed", "live"),
+    *("key_id", "streamed", "live", "requested_model", "tags"),
 )
-"""Columns of `traces` that are a span's own; `preview_input`, `preview_output` and `text` are made from it."""
+"""Columns of `traces` that are a span's own."""
+MADE_COLUMNS: Final = ("preview_input", "preview_output", "text", "facts")
+"""And those that are made from it: `facts` are its attributes as "key=value", which `spans` has too."""
 SCORE_COLUMNS: Final = tuple(f.name for f in fields(Score))
 CONTENT_COLUMNS: Final = (
     *("project_id", "trace_id", "span_id", "time_ns", "digest", "input_messages", "output_messages"),
@@ -58,7 +69,7 @@ CONTENT_COLUMNS: Final = (
 
 def prepare(spans: ports.Spans) -> None:
     """Make the tables that are missing."""
-    for statement in (*_statements(), _LATER_COLUMNS):
+    for statement in (*_statements(), *_LATER_COLUMNS):
         spans.command(statement)
 
 
@@ -83,8 +94,8 @@ def drop_old(spans: ports.Spans, before: datetime) -> None:
 
 
 def span_row(span: Span) -> list[Any]:
-    """A row of `spans`, in the order of SPAN_COLUMNS."""
-    return [_cell(name, getattr(span, name)) for name in SPAN_COLUMNS]
+    """A row of `spans`: SPAN_COLUMNS, then `facts`."""
+    return [*(_cell(name, getattr(span, name)) for name in SPAN_COLUMNS), facts(span.attributes)]
 
 
 def check(span: Span) -> None:
@@ -101,16 +112,39 @@ def check(span: Span) -> None:
 
 
 def trace_row(span: Span) -> list[Any]:
-    """A row of `traces` for a root span: TRACE_COLUMNS, then previews and text."""
+    """A row of `traces` for a root span: TRACE_COLUMNS, then MADE_COLUMNS."""
     said, answered = _text(span.input_messages[-1:]), _text(span.output_messages)
     everything = f"{_text(span.input_messages)[:SEARCHED]}\n{answered[:SEARCHED]}"
     own = [_cell(name, getattr(span, name)) for name in TRACE_COLUMNS]
-    return [*own, said[:PREVIEW], answered[:PREVIEW], searchable(everything)]
+    return [*own, said[:PREVIEW], answered[:PREVIEW], searchable(unescaped(everything)), facts(span.attributes)]
 
 
 def searchable(text: str) -> str:
     """`text` as search compares it: small letters, and Korean syllables whole however they were typed."""
     return unicodedata.normalize("NFC", text).lower()
+
+
+def unescaped(text: str) -> str:
+    """`text` with letters that JSON inside it writes as \\uXXXX, as clients of many languages do, and quotes as they are read."""
+    if "\\" not in text:
+        return text
+    plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)) if found[1] else found[2], text)
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def facts(attributes: Mapping[str, Any]) -> list[str]:
+    """Attributes as "key=value", inner ones with dotted keys; the first _FACTS of them, cut short."""
+    found: list[str] = []
+    waiting = [("", dict(attributes))]
+    while waiting and len(found) < _FACTS:
+        start, values = waiting.pop()
+        for key, value in values.items():
+            if isinstance(value, Mapping):
+                waiting.append((f"{start}{key}.", dict(value)))
+            elif value is not None and len(found) < _FACTS:
+                said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+                found.append(f"{start}{key}={said}"[:_FACT])
+    return found
 
 
 def score_row(score: Score) -> list[Any]:
@@ -134,19 +168,24 @@ def score_of(row: Mapping[str, Any]) -> Score:
 def _statements() -> Iterable[str]:
     own = ", ".join(_column(name) for name in SPAN_COLUMNS)
     yield (
-        f"CREATE TABLE IF NOT EXISTS spans ({own}, INDEX trace trace_id TYPE bloom_filter GRANULARITY 1,"
-        " INDEX session session_id TYPE bloom_filter GRANULARITY 1,"
-        " INDEX subject subject_id TYPE bloom_filter GRANULARITY 1)"
+        f"CREATE TABLE IF NOT EXISTS spans ({own}, facts {_FACTS_TYPE},"
+        " INDEX fact facts TYPE bloom_filter GRANULARITY 4,"
+        " INDEX session session_id TYPE bloom_filter GRANULARITY 16,"
+        " INDEX subject subject_id TYPE bloom_filter GRANULARITY 16)"
         f" ENGINE = ReplacingMergeTree {_BY_WEEK} ORDER BY (project_id, trace_id, span_id)"
+        " SETTINGS index_granularity = 512"  # a trace is a few rows with large payloads
     )
     narrow = ", ".join(_column(name) for name in TRACE_COLUMNS)
     yield (
         f"CREATE TABLE IF NOT EXISTS traces ({narrow}, preview_input {_BIG}, preview_output {_BIG}, text {_BIG},"
-        " INDEX trace trace_id TYPE bloom_filter GRANULARITY 1,"
-        " INDEX session session_id TYPE bloom_filter GRANULARITY 1,"
-        " INDEX subject subject_id TYPE bloom_filter GRANULARITY 1,"
+        f" facts {_FACTS_TYPE},"
+        " INDEX trace trace_id TYPE bloom_filter GRANULARITY 2,"
+        " INDEX session session_id TYPE bloom_filter GRANULARITY 2,"
+        " INDEX subject subject_id TYPE bloom_filter GRANULARITY 2,"
+        " INDEX fact facts TYPE bloom_filter GRANULARITY 2, INDEX tag tags TYPE bloom_filter GRANULARITY 2,"
         " INDEX words text TYPE text(tokenizer = ngrams(2)))"
         f" ENGINE = ReplacingMergeTree {_BY_WEEK} ORDER BY (project_id, start_ns, trace_id)"
+        " SETTINGS index_granularity = 512, min_compress_block_size = 32768"  # a list takes rows from all over
     )
     yield (
         f"CREATE TABLE IF NOT EXISTS contents (project_id {_LOW}, trace_id String, span_id String, time_ns Int64,"

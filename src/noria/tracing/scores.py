@@ -19,8 +19,9 @@ from noria.core.records import Score, ScoreSource, ScoreType
 from noria.governance.links import Links
 from noria.stores.connect import Stores
 from noria.tracing import schema
+from noria.tracing.reading import ask, moment, nanoseconds
 from noria.tracing.records import NewScore, ScoreFilter, ScoreRow
-from noria.tracing.service import ask, give_feedback, keep, moment, nanoseconds
+from noria.tracing.service import give_feedback, keep
 from noria.web.auth import Caller
 from noria.web.paging import Page, cut, decode
 

@@ -8,26 +8,26 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from noria.core import clock, ids
-from noria.core.errors import BadInput, NotFound
+from noria.core.errors import BadInput
 from noria.core.records import Score, ScoreSource, Span
 from noria.governance import audit
 from noria.stores.connect import Stores
-from noria.stores.spans import NoTable
-from noria.tracing import schema
+from noria.tracing import conditions, filters, outline, reading, schema
+from noria.tracing.conditions import Where
+from noria.tracing.reading import ask, moment, nanoseconds
 from noria.tracing.records import ScoreView, SpanNode, Trace, TraceFilter, TraceRow
 from noria.tracing.totals import totals
-from noria.web.paging import Page, cut, decode
+from noria.tracing.tree import in_reading_order
+from noria.web.paging import Page, cut
 
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
 _SPAN_ID: Final = re.compile(r"[0-9a-f]{16}")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _LONGEST: Final = {"label": 200, "text": 10_000, "correction": 100_000, "key": 200}
 _MOST_SPANS: Final = 50_000
-_LIST: Final = (*schema.TRACE_COLUMNS, "preview_input", "preview_output")
 _IS_FEEDBACK: Final = (
     "trace_id IN (SELECT trace_id FROM scores WHERE project_id = {project:String} AND source IN ('user', 'person'))"
 )
@@ -36,20 +36,8 @@ _IS_FEEDBACK: Final = (
 def list_traces(
     stores: Stores, project_id: str, which: TraceFilter | None = None, *, limit: int = 50, cursor: str | None = None
 ) -> Page[TraceRow]:
-    """The newest traces first, each with its scores. Raises Unavailable."""
-    conditions, values = _conditions(which or TraceFilter())
-    if (after := decode(cursor, int, str)) is not None:
-        conditions.append("(start_ns, trace_id) < ({after_start:Int64}, {after_trace:String})")
-        values |= {"after_start": after[0], "after_trace": after[1]}
-    rows = ask(
-        stores,
-        schema.select(
-            _LIST,
-            f"FROM traces WHERE {' AND '.join(['project_id = {project:String}', *conditions])}"
-            " ORDER BY start_ns DESC, trace_id DESC LIMIT {limit:UInt32}",
-        ),
-        {**values, "project": project_id, "limit": limit + 1},
-    )
+    """The newest traces first, each with its scores. Raises BadFilter, Unavailable."""
+    rows = reading.newest(stores, project_id, conditions_of(which or TraceFilter()), limit=limit + 1, cursor=cursor)
     scores = scores_of(stores, project_id, [row["trace_id"] for row in rows[:limit]])
     page = cut(rows, limit, lambda row: (row["start_ns"], row["trace_id"]))
     once = {row["trace_id"]: row for row in page.items}  # a span that its client sent again, and parts not merged yet
@@ -69,7 +57,7 @@ def get_trace(stores: Stores, project_id: str, trace_id: str) -> Trace:
         {"project": project_id, "trace": trace_id, "limit": _MOST_SPANS},
     )
     if not found:
-        raise NotFound("There is no such trace.", hint="A span is there a second after its answer; older ones expire.")
+        raise outline.missing()
     spans = list({row["span_id"]: schema.span_of(row) for row in found}.values())
     start = min(span.start_ns for span in spans)
     return Trace(
@@ -154,28 +142,9 @@ def keep(stores: Stores, scores: list[Score], *, person_id: str) -> None:
         stores.journal.append(records)
 
 
-def ask(stores: Stores, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Rows; a store that is new gets its tables first."""
-    try:
-        return stores.spans.query(sql, parameters)
-    except NoTable:
-        schema.prepare(stores.spans)
-        return stores.spans.query(sql, parameters)
-
-
-def moment(nanoseconds: int) -> datetime:
-    """To the microsecond, without passing through a float."""
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=rest // 1000)
-
-
-def nanoseconds(time: datetime) -> int:
-    """The inverse of `moment`. A time without a zone is UTC."""
-    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
-    return ((aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)) * 1000
-
-
-def _conditions(which: TraceFilter) -> tuple[list[str], dict[str, Any]]:
+def conditions_of(which: TraceFilter) -> Where:
+    """What `which` asks for, as conditions over `traces`. Raises BadFilter."""
+    made = conditions.where(filters.parse(which.q, clock.now()))
     equal = {
         "endpoint": which.endpoint,
         "status": which.status,
@@ -183,25 +152,20 @@ def _conditions(which: TraceFilter) -> tuple[list[str], dict[str, Any]]:
         "arm": which.arm,
         "served_model": which.model,
     }
-    conditions = [f"{column} = {{{column}:String}}" for column, value in equal.items() if value]
-    values: dict[str, Any] = {column: value for column, value in equal.items() if value}
+    for column, value in equal.items():
+        if value:
+            made.add(f"{column} = {{{column}:String}}", {column: value})
     if which.release is not None:
-        conditions.append("(release = {release:Int64} OR requested_release = {release:Int64})")
-        values["release"] = which.release
+        made.add("(release = {release:Int64} OR requested_release = {release:Int64})", {"release": which.release})
     if which.live is not None:
-        conditions.append("live" if which.live else "NOT live")
+        made.add("live" if which.live else "NOT live")
     if which.feedback is not None:
-        conditions.append(_IS_FEEDBACK if which.feedback == "yes" else f"NOT {_IS_FEEDBACK}")
+        made.add(_IS_FEEDBACK if which.feedback == "yes" else f"NOT {_IS_FEEDBACK}")
     if which.since is not None:
-        conditions.append("start_ns >= {since:Int64}")
-        values["since"] = nanoseconds(which.since)
+        made.add("start_ns >= {since:Int64}", {"since": nanoseconds(which.since)})
     if which.until is not None:
-        conditions.append("start_ns < {until:Int64}")
-        values["until"] = nanoseconds(which.until)
-    for number, word in enumerate(schema.searchable(which.q).split()[:10]):
-        conditions.append(f"text LIKE {{word{number}:String}}")
-        values[f"word{number}"] = "%" + re.sub(r"([\\%_])", r"\\\1", word) + "%"
-    return conditions, values
+        made.add("start_ns < {until:Int64}", {"until": nanoseconds(which.until)})
+    return made
 
 
 def scores_of(stores: Stores, project_id: str, trace_ids: list[str]) -> dict[str, list[ScoreView]]:
@@ -252,34 +216,19 @@ def _trace_row(row: Mapping[str, Any], scores: list[ScoreView]) -> TraceRow:
 
 
 def _tree(spans: list[Span], start: int) -> Iterable[SpanNode]:
-    """Depth first, without recursion: a trace may be deeper than Python's stack. Rings of parents are cut open."""
-    known = {span.span_id for span in spans}
-    children: dict[str, list[Span]] = {}
-    tops = []
-    for span in spans:
-        if span.parent_id in known and span.parent_id != span.span_id:
-            children.setdefault(span.parent_id, []).append(span)
-        else:
-            tops.append(span)
-    told: set[str] = set()
-    for first in (*tops, *spans):  # the second time around only for what a ring kept from the tops
-        waiting = [(first, 0)]
-        while waiting:
-            span, depth = waiting.pop()
-            if span.span_id in told:
-                continue
-            told.add(span.span_id)
-            below = children.get(span.span_id, [])
-            waiting.extend((child, depth + 1) for child in reversed(below))
-            yield SpanNode(
-                span=json.loads(json.dumps(span.to_dict(), default=str)),
-                depth=depth,
-                offset_ms=_ms(span.start_ns - start),
-                duration_ms=_ms(span.end_ns - span.start_ns),
-                first_token_ms=_first_token(span.start_ns, span.first_token_ns),
-                children=len(below),
-                orphan=bool(span.parent_id) and depth == 0,
-            )
+    for place, depth, children in in_reading_order(
+        [span.span_id for span in spans], [span.parent_id for span in spans]
+    ):
+        span = spans[place]
+        yield SpanNode(
+            span=json.loads(json.dumps(span.to_dict(), default=str)),
+            depth=depth,
+            offset_ms=_ms(span.start_ns - start),
+            duration_ms=_ms(span.end_ns - span.start_ns),
+            first_token_ms=_first_token(span.start_ns, span.first_token_ns),
+            children=children,
+            orphan=bool(span.parent_id) and depth == 0,
+        )
 
 
 def _ms(nanoseconds: int) -> float:

@@ -125,11 +125,9 @@ class Tailer:
 
     def _insert_spans(self, spans: list[Span], roots: list[Span], batch: Batch, prefix: str = "") -> None:
         """Spans first: what a list shows can be opened."""
-        self._insert("spans", schema.SPAN_COLUMNS, list(map(schema.span_row, spans)), batch, prefix)
+        self._insert("spans", (*schema.SPAN_COLUMNS, "facts"), list(map(schema.span_row, spans)), batch, prefix)
         traces = list(map(schema.trace_row, roots))
-        self._insert(
-            "traces", (*schema.TRACE_COLUMNS, "preview_input", "preview_output", "text"), traces, batch, prefix
-        )
+        self._insert("traces", (*schema.TRACE_COLUMNS, *schema.MADE_COLUMNS), traces, batch, prefix)
 
     def _insert(
         self, table: str, columns: Sequence[str], rows: list[list[Any]], batch: Batch, prefix: str = ""

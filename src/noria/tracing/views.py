@@ -14,15 +14,15 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeVar
 
 from noria.core.errors import Unavailable
-from noria.tracing.records import ScoreView, SpanNode, Trace, Traffic
+from noria.tracing.records import Outline, ScoreView, Step, Traffic
 from noria.web import charts
 
 Found = TypeVar("Found")
 Edit = tuple[Literal["same", "given", "wanted"], str]
 
 GOOD: Final = frozenset({"good", "positive", "correct", "yes", "up", "thumbs_up", "like"})
-MOST_SPANS: Final = 500
-"""Of one trace on its page."""
+PIECE: Final = 200
+"""Spans of a trace that its page shows at a time."""
 _LONGEST_DIFF: Final = 20_000
 _WORD: Final = re.compile(r"\s+|\w+|[^\w\s]")
 _JSON_WORD: Final = re.compile(r'"(?:\\.|[^"\\])*"|\s+|\w+|[^\w\s]')
@@ -121,7 +121,7 @@ def pretty(text: str) -> str:
 class Bar:
     """One span in the waterfall; `left`, `waited` and `width` are percentages of the trace."""
 
-    node: SpanNode
+    step: Step
     left: float
     width: float
     waited: float
@@ -129,27 +129,17 @@ class Bar:
     tone: str
 
 
-def waterfall(trace: Trace) -> list[Bar]:
-    """The first MOST_SPANS spans, each on the trace's time."""
-    whole = trace.duration_ms or 1.0
+def waterfall(outline: Outline, steps: Sequence[Step]) -> list[Bar]:
+    """These of its spans, each on the trace's time."""
+    whole = outline.duration_ms or 1.0
     bars = []
-    for node in trace.spans[:MOST_SPANS]:
-        width = max(100 * node.duration_ms / whole, 0.4)
-        left = min(100 * node.offset_ms / whole, 100 - width)
-        first = node.first_token_ms if node.span.get("streamed") else None
-        waited = min(100 * (first or 0) / whole, width)
-        failed = node.span.get("status") == "error"
-        tone = "bad" if failed else "accent" if node.span.get("kind") in {"llm", "embedding"} else "edge"
-        bars.append(Bar(node, round(max(left, 0), 2), round(width, 2), round(waited, 2), tone))
+    for step in steps:
+        width = max(100 * step.duration_ms / whole, 0.4)
+        left = min(100 * step.offset_ms / whole, 100 - width)
+        waited = min(100 * (step.first_token_ms or 0) / whole, width)
+        tone = "bad" if step.status == "error" else "accent" if step.kind in {"llm", "embedding"} else "edge"
+        bars.append(Bar(step, round(max(left, 0), 2), round(width, 2), round(waited, 2), tone))
     return bars
-
-
-def head(trace: Trace) -> SpanNode:
-    """The span that tells what the trace was about: the top one, or the first below it that has an answer."""
-    top = trace.spans[0]
-    if top.span.get("input_messages"):
-        return top
-    return next((node for node in trace.spans if node.span.get("output_messages")), top)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,216 @@
+"""Pages of one trace, whatever its size, and of two beside each other.
+
+A trace's page is its outline, a piece at a time, and the payloads of two spans at most: the one that tells what the trace was
+about, and the one that was chosen. Without scripts the pieces are pages; with them they come while one scrolls.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Form, Query, Request
+from starlette.responses import Response
+
+from noria.core import clock
+from noria.core.errors import BadInput
+from noria.core.records import Span
+from noria.stores.connect import Stores
+from noria.tracing import filters, outline, service, views
+from noria.tracing.filters import BadFilter
+from noria.tracing.records import Outline, ScoreView, Step, Totals
+from noria.web.auth import Caller, allow
+from noria.web.deps import StoresDep
+from noria.web.templates import render, see_other
+
+router = APIRouter()
+
+Viewer = Annotated[Caller, allow("view")]
+Judge = Annotated[Caller, allow("feedback")]
+SpanId = Annotated[str, Query(max_length=16)]
+At = Annotated[int | None, Query(ge=0, le=10_000_000, alias="from")]
+_YOUNG: Final = timedelta(hours=1)
+"""How long after a trace its page keeps asking for new judgements."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A span with its place in the trace and its payload."""
+
+    step: Step
+    span: dict[str, Any]
+
+    @property
+    def asked(self) -> list[views.Turn]:
+        return views.turns(self.span.get("input_messages", []))
+
+    @property
+    def answered(self) -> list[views.Turn]:
+        return views.turns(self.span.get("output_messages", []))
+
+    @property
+    def title(self) -> str:
+        said = next((turn.text for turn in reversed(self.asked) if turn.text), "")
+        return said or str(self.span["name"])
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A trace as its page shows it."""
+
+    whole: Outline
+    top: Shown
+    chosen: Shown
+    at: int
+    """Place of the chosen span in reading order."""
+    scores: list[ScoreView]
+    used: Totals
+    """Of all its model calls; of the top span alone when there are too many to count."""
+
+
+def _open(stores: Stores, project_id: str, trace_id: str, span_id: str = "") -> Opened:
+    whole = outline.read(stores, project_id, trace_id)
+    places = whole.places
+    chosen = span_id if span_id in places else whole.head
+    spans = outline.spans(stores, project_id, trace_id, [whole.head, chosen])
+
+    def shown(one: str) -> Shown:
+        step = whole.steps[places[one]]
+        found: Span | None = spans.get(one)
+        return Shown(step, found.to_dict() if found else {"span_id": one, "name": step.name, "kind": step.kind})
+
+    scores = service.scores_of(stores, project_id, [whole.trace_id]).get(whole.trace_id, [])
+    top = shown(whole.head)
+    names = ("input_tokens", "output_tokens", "cached_tokens", "cost_micros")
+    own = Totals(calls=1, **{name: top.span.get(name, 0) for name in names})
+    used = outline.used(stores, whole, project_id) or own
+    return Opened(whole, top, shown(chosen), places[chosen], scores, used)
+
+
+@router.get("/traces/compare")
+def compare_page(
+    request: Request, stores: StoresDep, caller: Viewer, t: Annotated[list[str], Query(max_length=20)]
+) -> Response:
+    """Two traces beside each other."""
+    traces = [part for given in t for part in given.split()]
+    if len(traces) != 2:
+        raise BadInput("Two traces are compared, no more and no fewer.", hint="Tick two in the list.")
+    nothing: list[Opened] = []
+    found, away = views.reach(lambda: [_open(stores, caller.project_id, one) for one in traces], nothing)
+    if len(found) != 2:
+        return render(request, caller, "tracing/away.html", away=away, trace_id=" · ".join(traces))
+    given, wanted = ("\n".join(turn.text for turn in one.top.answered) for one in found)
+    return render(
+        request,
+        caller,
+        "tracing/compare.html",
+        pair=found,
+        edits=views.difference(given, wanted),
+        opinions=[views.opinion(one.scores) for one in found],
+    )
+
+
+@router.get("/traces/{trace_id}")
+def trace_page(
+    *,
+    request: Request,
+    stores: StoresDep,
+    caller: Viewer,
+    trace_id: str,
+    span: SpanId = "",
+    at: At = None,
+    find: Annotated[str, Query(max_length=1000)] = "",
+    judged: bool = False,
+) -> Response:
+    """What was asked and answered, by what, what people thought, and then every figure."""
+    opened, away = views.reach(lambda: _open(stores, caller.project_id, trace_id, span), None)
+    if opened is None:
+        return render(request, caller, "tracing/away.html", away=away, trace_id=trace_id)
+    whole = opened.whole
+    found, refused = _search(stores, caller.project_id, whole, find)
+    start = opened.at // views.PIECE * views.PIECE if at is None else min(at, max(len(whole.steps) - 1, 0))
+    steps = whole.steps[start : start + views.PIECE] if found is None else found
+    return render(
+        request,
+        caller,
+        "tracing/trace.html",
+        **_judgements(opened),
+        top=opened.top,
+        used=opened.used,
+        chosen=opened.chosen,
+        place=opened.at,
+        title=opened.top.title,
+        inner=opened.chosen.step.span_id != opened.top.step.span_id,
+        bars=views.waterfall(whole, steps),
+        start=start,
+        piece=views.PIECE,
+        find=find,
+        found=None if found is None else len(found),
+        refused=refused,
+        most=outline.FOUND,
+        term=filters.term,
+        live=judged or clock.now() - whole.start < _YOUNG,
+        mine=next((one for one in reversed(opened.scores) if one.author_id == caller.id), None),
+    )
+
+
+@router.get("/traces/{trace_id}/fragments/spans")
+def spans_part(
+    request: Request, stores: StoresDep, caller: Viewer, trace_id: str, *, at: At = 0, span: SpanId = ""
+) -> Response:
+    """A piece of the waterfall: rows of a table."""
+    whole = outline.read(stores, caller.project_id, trace_id)
+    steps = whole.steps[at or 0 : (at or 0) + views.PIECE]
+    bars = views.waterfall(whole, steps)
+    return render(request, caller, "tracing/_spans.html", trace=whole, bars=bars, on=span, start=at or 0)
+
+
+@router.get("/traces/{trace_id}/feedback")
+def feedback_part(request: Request, stores: StoresDep, caller: Viewer, trace_id: str) -> Response:
+    """The part of a trace's page that follows its judgements."""
+    opened = _open(stores, caller.project_id, trace_id)
+    return render(request, caller, "tracing/_feedback.html", **_judgements(opened), live=True)
+
+
+@router.post("/traces/{trace_id}/feedback")
+def judge(
+    stores: StoresDep,
+    caller: Judge,
+    trace_id: str,
+    *,
+    verdict: Annotated[Literal["", "good", "bad"], Form()] = "",
+    correction: Annotated[str, Form()] = "",
+    text: Annotated[str, Form()] = "",
+) -> Response:
+    """A person's judgement; judging again replaces it."""
+    service.give_feedback(
+        stores,
+        project_id=caller.project_id,
+        author_id=caller.id,
+        source="person",
+        trace_id=trace_id,
+        value={"good": 1.0, "bad": 0.0}.get(verdict),
+        text=text.strip(),
+        correction=correction.strip(),
+        key=f"person:{caller.id}",
+    )
+    return see_other(f"/traces/{trace_id}?judged=1#feedback", "Your judgement is kept. It shows here in a moment.")
+
+
+def _search(stores: Stores, project_id: str, whole: Outline, find: str) -> tuple[list[Step] | None, BadFilter | None]:
+    """The spans that were looked for, in reading order; None when none were."""
+    if not find.strip():
+        return None, None
+    try:
+        return outline.found_in(stores, project_id, whole, find), None
+    except BadFilter as error:
+        return None, error
+
+
+def _judgements(opened: Opened) -> dict[str, Any]:
+    """Who said what, newest first, with corrections as differences from the answer."""
+    given = "\n".join(turn.text for turn in opened.top.answered)
+    scores = [
+        (score, views.sign(score), views.difference(given, score.correction) if score.correction else [])
+        for score in reversed(opened.scores)
+    ]
+    return {"trace": opened.whole, "scores": scores}

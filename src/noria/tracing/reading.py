@@ -1,0 +1,83 @@
+"""How `traces` is read, newest first: by key, page by page, and window by window where a condition looks into all spans.
+
+In: conditions (noria.tracing.conditions). Out: rows as dictionaries. Whoever shapes them is elsewhere.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from noria.stores.connect import Stores
+from noria.stores.spans import NoTable
+from noria.tracing import schema
+from noria.tracing.conditions import Where
+from noria.web.paging import decode
+
+LISTED: Final = (*schema.TRACE_COLUMNS, "preview_input", "preview_output")
+_FIRST: Final = 86_400_000_000_000
+_FAR: Final = 16
+"""The first window, and how much longer the next one is after one in which nothing was."""
+
+
+def ask(stores: Stores, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows; a store that is new gets its tables first."""
+    try:
+        return stores.spans.query(sql, parameters)
+    except NoTable:
+        schema.prepare(stores.spans)
+        return stores.spans.query(sql, parameters)
+
+
+def moment(nanoseconds: int) -> datetime:
+    """To the microsecond, without passing through a float."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=rest // 1000)
+
+
+def nanoseconds(time: datetime) -> int:
+    """The inverse of `moment`. A time without a zone is UTC."""
+    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return ((aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)) * 1000
+
+
+def newest(
+    stores: Stores, project_id: str, which: Where, *, limit: int, cursor: str | None = None
+) -> list[dict[str, Any]]:
+    """Up to `limit` rows of LISTED, newest first, after `cursor` (start_ns, trace_id). Raises BadInput, Unavailable."""
+    plain = ["project_id = {project:String}", *which.plain]
+    values = {**which.values, "project": project_id}
+    after = decode(cursor, int, str)
+    if after is not None:
+        plain.append("start_ns <= {after_start:Int64}")
+        plain.append("(start_ns, trace_id) < ({after_start:Int64}, {after_trace:String})")
+        values |= {"after_start": after[0], "after_trace": after[1]}
+    if not which.wide:
+        return _read(stores, plain, values, limit)
+    found = _ends(stores, plain, values)
+    if found is None:
+        return []
+    first, last = found
+    wanted = [*plain, "start_ns >= {from_ns:Int64} AND start_ns < {to_ns:Int64}", *which.wide]
+    rows: list[dict[str, Any]] = []
+    end, back = last + 1, _FIRST
+    while end > first and len(rows) < limit:
+        start = end - back
+        found_now = _read(stores, wanted, {**values, "from_ns": start, "to_ns": end}, limit - len(rows))
+        rows += found_now
+        # As far as the rest should take when traces like these go on as often, twice over; far when there was none.
+        back *= min(max(2 * (limit - len(rows)) // len(found_now), 2), _FAR) if found_now else _FAR
+        end = start
+    return rows
+
+
+def _ends(stores: Stores, wanted: list[str], values: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Starts of the first and the last trace of these; None when there is none."""
+    one = f"(SELECT start_ns FROM traces WHERE {' AND '.join(wanted)} ORDER BY start_ns"  # noqa: S608 - no value is in it
+    found = ask(stores, f"{one} LIMIT 1) UNION ALL {one} DESC LIMIT 1)", values)
+    starts = [row["start_ns"] for row in found]
+    return (min(starts), max(starts)) if starts else None
+
+
+def _read(stores: Stores, wanted: list[str], values: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
+    rest = f"FROM traces WHERE {' AND '.join(wanted)} ORDER BY start_ns DESC, trace_id DESC LIMIT {{limit:UInt32}}"
+    return ask(stores, schema.select(LISTED, rest), {**values, "limit": limit})

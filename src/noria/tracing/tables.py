@@ -1,0 +1,20 @@
+"""Tables of tracing among the records: what people keep for themselves. Spans and scores are in noria.tracing.schema."""
+
+from sqlalchemy import Column, String, Text, UniqueConstraint
+
+from noria.stores.sql import Json, UtcTime, project_column, table
+
+saved_views = table(
+    "saved_views",
+    Column("id", String(36), primary_key=True),
+    project_column(),
+    Column("person_id", String(36), nullable=False, index=True),
+    Column("name", String(80), nullable=False),
+    Column("q", Text, nullable=False),
+    Column("traffic", String(16), nullable=False),
+    Column("columns", Json, nullable=False),
+    Column("created_at", UtcTime(), nullable=False),
+    UniqueConstraint("project_id", "person_id", "name"),
+    subject=None,
+    keep_days=None,
+)
