@@ -147,6 +147,16 @@ def test_grpc_takes_what_http_takes(otlp: Otlp, channel: Any) -> None:
     assert ExportTraceServiceResponse.FromString(partly).partial_success.rejected_spans == 1
 
 
+def test_grpc_unpacks_within_the_same_bound(otlp: Otlp, channel: Any) -> None:
+    call = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+    key = [("authorization", f"Bearer {otlp.key}")]
+    packed = {"metadata": key, "timeout": 20, "compression": grpc.Compression.Gzip}
+    assert call(request(Made({"text": "x" * 100_000})), **packed) == b""
+    with pytest.raises(grpc.RpcError) as refused:
+        call(b"\0" * 100 * 1024 * 1024, **packed)
+    assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 @pytest.mark.parametrize(
     ("data", "key", "code"),
     [
