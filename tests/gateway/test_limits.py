@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ from noria.governance.limits import Limits
 from noria.registry.policy import Policy
 from noria.registry.snapshot import EndpointEntry
 from tests.gateway.conftest import Running, release, until
+from tests.stores.test_counters import redis_server
 
 
 def limited(gateway: Running, model: str = "ok", name: str = "limited", prices: int = 0, **limits: int) -> None:
@@ -124,3 +126,12 @@ def test_counters_that_are_away_do_not_end_the_service(make_gateway: Any) -> Non
     limited(gateway, name="away", requests_per_minute=1)
     assert [gateway.ask(model="away").status_code for _ in range(3)] == [200] * 3
     assert gateway.log.count("limits are not counted now") == 1
+
+
+def test_gateways_on_several_machines_share_limits_through_redis(make_gateway: Any, tmp_path: Path) -> None:
+    with redis_server(tmp_path) as url:
+        gateways = [make_gateway(counters_url=url) for _ in range(2)]
+        for gateway in gateways:
+            limited(gateway, name="both", requests_per_minute=4)
+        codes = [gateway.ask(model="both").status_code for _ in range(4) for gateway in gateways]
+    assert (codes.count(200), codes.count(429)) == (4, 4)

@@ -106,7 +106,7 @@ def test_scopes_and_revocation(stores: Stores, first: FirstLogin) -> None:
         assert listed[row.id].digest == keys.digest(key) and listed[row.id].expires_at == 0.0
         assert listed[candidate.id].release == "a@2" and not listed[candidate.id].live
     caller = sessions.of_key(stores, key)
-    assert caller is not None and caller.kind == "key" and caller.permissions == {"feedback"}
+    assert caller is not None and caller.kind == "key" and caller.permissions == {"feedback", "read_prompts"}
     with stores.database.begin() as connection:
         before = changes.current(connection)
         assert service.revoke_key(connection, project_id=project, key_id=row.id, actor_id="").revoked_at

@@ -36,7 +36,7 @@ def test_keys(stores: Stores, folder: str) -> None:
     made = _run("keys", "create", "shop", "--data", folder)
     key = re.findall(r"noria_[\w-]+", made)[0]
     caller = sessions.of_key(stores, key)
-    assert caller is not None and caller.permissions == {"feedback"}
+    assert caller is not None and caller.permissions == {"feedback", "read_prompts"}
     listed = _run("keys", "list", "--data", folder)
     assert "shop" in listed and key not in listed
     _run("keys", "revoke", key[-4:], "--data", folder)

@@ -4,6 +4,7 @@ Comes out: the first admin's login, once in the life of an installation; it is p
 """
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -15,7 +16,10 @@ from noria.core.errors import Unavailable
 from noria.core.settings import Settings
 from noria.governance import service as governance
 from noria.governance.records import FirstLogin
+from noria.governance.sealing import Unsealable, derived
 from noria.stores.connect import Stores
+
+logger = logging.getLogger("noria.server")
 
 
 def make_folder(settings: Settings) -> None:
@@ -56,6 +60,14 @@ def _migrate_apart(settings: Settings) -> None:
             f"The database could not be brought to this version:\n{(done.stderr or done.stdout)[-2000:]}",
             hint="Nothing was changed: a migration is one transaction.",
         )
+
+
+def make_key(settings: Settings) -> None:
+    """Make the key file before the gateway looks for it. One that cannot be used is no reason not to start; it is told."""
+    try:
+        derived(settings.folder.secret, "start")
+    except (Unsealable, OSError) as error:
+        logger.error("the data folder's secret.key cannot be used: %s", error)
 
 
 def tell(first: FirstLogin | None) -> None:

@@ -101,11 +101,16 @@ def _role(name: str, text: str) -> Callable[[Callable[[Settings], None]], click.
     return make
 
 
-@_role("gateway", "Run the gateway alone (model calls, /v1/*).")
-def gateway(settings: Settings) -> None:
+@noria.command("gateway", help="Run the gateway alone (model calls, /v1/*).")
+@_data
+@click.option(
+    "--workers", type=click.IntRange(1, 64), help="Processes behind one port; SIGHUP exchanges more than one."
+)
+def gateway(data: Path | None, workers: int | None) -> None:
     from noria.gateway.main import main as serve
 
-    serve(settings)
+    lifeline.tie_to_parent()
+    serve(load(data=data, gateway_workers=workers))
 
 
 @_role("server", "Run the server alone (pages, JSON API); migrates the database first.")

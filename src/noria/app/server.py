@@ -27,6 +27,7 @@ def run(settings: Settings) -> None:
     bootstrap.make_folder(settings)
     stores = Stores(settings)
     bootstrap.tell(bootstrap.prepare_stores(stores))
+    bootstrap.make_key(settings)
     config = uvicorn.Config(
         compose(stores),
         host=settings.host,

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 SpanKind = Literal["llm", "embedding", "retrieval", "tool", "agent", "chain", "guardrail", "judge", "http"]
 SpanStatus = Literal["ok", "error"]
 ScoreSource = Literal["user", "person", "code", "judge"]
+ScoreType = Literal["", "numeric", "categorical", "boolean", "text"]
 Message = dict[str, Any]
 """{"role": "user", "content": "…"} with whatever else the dialect has (tool_calls, name); content is text or parts."""
 
@@ -81,11 +82,13 @@ class Span(_Record):
 
 @dataclass(frozen=True, slots=True)
 class Score(_Record):
-    """One judgement. Exactly one of `number`, `label`, `text` or `correction` need be there; `key` makes it idempotent."""
+    """One judgement of a span, a trace or a session. At least one of `number`, `label`, `text` and `correction` is there; `key`
+    makes it idempotent."""
 
     score_id: str
     project_id: str
     trace_id: str
+    """Empty for a judgement of a session."""
     name: str
     source: ScoreSource
     time_ns: int
@@ -97,3 +100,6 @@ class Score(_Record):
     """The answer that should have been given, as text."""
     author_id: str = ""
     key: str = ""
+    session_id: str = ""
+    value_type: ScoreType = ""
+    """numeric and boolean: `number` holds the value; categorical: `label`; text: `text`. Empty for feedback."""

@@ -29,6 +29,10 @@ class Settings:
     gateway_port: int = _setting(7700, "Port of the gateway (/v1/*).")
     gateway_workers: int = _setting(1, "Gateway processes behind one port; more than one can be exchanged by SIGHUP.")
     server_port: int = _setting(7701, "Port of the server (pages, JSON API).")
+    public_url: str = _setting("", "Address of the server as browsers reach it; empty: http, host and server_port.")
+    feedback_hours: int = _setting(
+        168, "Hours for which the link x-noria-feedback-url of an answer takes feedback; 0: answers carry none."
+    )
     otlp_grpc_port: int = _setting(
         4317, "Port of the server for OTLP over gRPC; 0: off. OTLP over HTTP is on server_port."
     )

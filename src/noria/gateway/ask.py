@@ -26,7 +26,7 @@ _LENGTH_DIGITS = 20
 Headers = dict[bytes, bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: made for every request, and freezing would cost as much as the rest of it
 class Ask:
     """One checked request, twice: as the caller said it and as the hub says it."""
 

@@ -8,6 +8,7 @@ tried in vain is on the span, each try with its release, key, status and time.
 import asyncio
 import random
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from noria.core.clock import now_ns
@@ -139,11 +140,7 @@ class _Tries:
                 plan = replace(plan, connect_seconds=self._policy.timeouts.connect)
             if (order := self._asked.catalog.recording) is not None:
                 plan = self._taped(order, plan)
-            calls._balancer.begin(key)
-            try:
-                answer = await calls._upstream.call(plan, self._asked.ask, self._guard)
-            finally:
-                calls._balancer.end(key)
+            answer = await self._paid_by(key, plan)
         except NoriaError as error:
             if key is not None:
                 self._tried.add(key.id)
@@ -153,6 +150,21 @@ class _Tries:
             raise
         calls._breakers.succeeded(release.provider_id)
         return plan, answer
+
+    async def _paid_by(self, key: ProviderKeyEntry | None, plan: Plan) -> Whole | Stream:
+        """The call, counted as under way for its key until its answer, or its stream, has ended."""
+        balancer = self._calls._balancer
+        balancer.begin(key)
+        streaming = False
+        try:
+            answer = await self._calls._upstream.call(plan, self._asked.ask, self._guard)
+            if key is not None and isinstance(answer, Stream):
+                streaming = True
+                answer = replace(answer, on_close=partial(balancer.end, key))
+            return answer
+        finally:
+            if not streaming:
+                balancer.end(key)
 
     def _taped(self, order: Order, plan: Plan) -> Plan:
         """The plan with a tape, when somebody has ordered this endpoint to be recorded; the span says so."""

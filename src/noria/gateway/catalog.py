@@ -19,6 +19,7 @@ from noria.core.errors import Unavailable
 from noria.core.folder import Folder
 from noria.core.settings import Settings
 from noria.gateway.failures import NotReady
+from noria.governance.links import Links
 from noria.governance.sealing import Sealer, Unsealable
 from noria.registry.recording import Order, read_order
 from noria.registry.snapshot import ProviderEntry, ProviderKeyEntry, ReleaseEntry, Snapshot, decode
@@ -64,6 +65,10 @@ class Watcher:
         self._seen: dict[Path, tuple[int, int, int] | None] = {}
         self._keys: dict[str, str] = {}
         self._sealer: Sealer | None = None
+        self._base_url = settings.public_url or settings.server_url
+        self._feedback_hours = settings.feedback_hours
+        self.links: Links | None = None
+        """Makes the answers' feedback links; None while the data folder has no key, or when they are switched off."""
 
     def current(self) -> Catalog:
         """The catalog to serve from. Raises Unavailable when there is none yet or it is too old to be trusted."""
@@ -128,10 +133,21 @@ class Watcher:
                 else:
                     self._catalog = Catalog(snapshot, self._read_engines())
                 self._forget_keys(snapshot)
+        if self.links is None and self._feedback_hours > 0:
+            self._open_links()
         if self._catalog and (data := self._changed(self._folder.engines)) is not None:
             self._catalog = replace(self._catalog, engines=self._engines_in(data))
         if self._catalog and (data := self._changed(self._folder.recording)) is not None:
             self._catalog = replace(self._catalog, recording=read_order(data))
+
+    def _open_links(self) -> None:
+        if not self._folder.secret.exists():  # the server makes it
+            return
+        try:
+            self.links = Links(self._folder.secret, base_url=self._base_url, hours=self._feedback_hours)
+        except (Unsealable, OSError) as error:
+            self._feedback_hours = 0
+            _log.error("answers carry no feedback links: %s", error)
 
     def _forget_keys(self, snapshot: Snapshot) -> None:
         in_use = {key.sealed for provider in snapshot.providers.values() for key in provider.keys}

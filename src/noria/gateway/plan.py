@@ -50,7 +50,7 @@ class Listener(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: made for every request, and freezing would cost as much as the rest of it
 class Plan:
     """What is sent. `dialect` is the provider's; `parameters` are for the span, in the hub's words."""
 

@@ -11,6 +11,7 @@ from noria.core.errors import NoriaError
 from noria.gateway.dialects.base import CallerDialect
 from noria.gateway.failures import retry_after
 from noria.gateway.spans import Call
+from noria.governance.links import Links
 
 Send = Callable[[Any], Awaitable[None]]
 
@@ -18,10 +19,11 @@ Send = Callable[[Any], Awaitable[None]]
 class Reply:
     """One answer; `call` tells its trace, and its release once there is one."""
 
-    __slots__ = ("_call", "_send", "_streaming")
+    __slots__ = ("_call", "_links", "_send", "_streaming")
 
-    def __init__(self, send: Send, call: Call) -> None:
+    def __init__(self, send: Send, call: Call, links: Links | None = None) -> None:
         self._send = send
+        self._links = links
         self._call = call
         self._streaming = False
 
@@ -59,6 +61,8 @@ class Reply:
         if call.route and call.release:
             name = f"{call.route.endpoint.name}@{call.release.number}"
             headers.append((b"x-noria-release", name.encode("ascii", "replace")))
+            if self._links is not None and call.key.live:
+                headers.append((b"x-noria-feedback-url", self._links.url(call.key.project_id, call.trace_id).encode()))
         if call.cache:
             headers.append((b"x-noria-cache", call.cache.encode()))
         return headers

@@ -80,7 +80,7 @@ class RequestPath:
         catalog = self._watcher.current()
         key = authenticate(catalog.snapshot, headers)
         call = _begin(key, dialect, headers)
-        reply = Reply(send, call)
+        reply = Reply(send, call, self._watcher.links)
         guard = Guard(receive.connection, self._times)
         ticket: Ticket | None = None
         try:

@@ -16,7 +16,7 @@ import orjson
 from noria.core.errors import NoriaError, ProviderFailed
 from noria.gateway import payload, usage
 from noria.gateway.dialects.base import CallerDialect, Json, ProviderDialect, Writer
-from noria.gateway.dialects.chat import is_usage
+from noria.gateway.dialects.chat import CHAT, is_usage
 from noria.gateway.dialects.openai import encoded
 from noria.gateway.providers.base import Events
 from noria.gateway.usage import Output
@@ -171,7 +171,10 @@ class PassOn:
         return raw + b"\n\n"
 
     def told(self) -> list[Json]:
-        events = [told for raw in _END.split(self._kept.joined()) if raw and (told := event_in(raw)) is not None]
+        passed = self._kept.joined()
+        if self._dialect is CHAT and (values := _plain_values(passed)) is not None:
+            return values
+        events = [told for raw in _END.split(passed) if raw and (told := event_in(raw)) is not None]
         return read_all(self._dialect, events)
 
 
@@ -258,6 +261,18 @@ class _Kept:
 
     def joined(self) -> bytes:
         return b"".join(self._parts)
+
+
+def _plain_values(passed: bytes) -> list[Json] | None:
+    """The values of a stream in which every event is one `data: {…}` line, as nearly all chat streams are; else None."""
+    ends = passed.count(b"\n\n")
+    if not passed.startswith(b"data: {") or passed.count(b"\n\ndata: {") != ends - 1 or passed.count(b"\n") != ends * 2:
+        return None
+    try:
+        values: list[Any] = orjson.loads(b"[" + passed[6:-2].replace(b"\n\ndata: ", b",") + b"]")
+    except orjson.JSONDecodeError:
+        return None
+    return values if len(values) == ends else None
 
 
 def read_all(dialect: ProviderDialect, events: list[Event]) -> list[Json]:

@@ -13,7 +13,8 @@ from yarl import URL
 
 from noria.core.errors import BadInput, NoriaError
 from noria.gateway import payload
-from noria.gateway.client import Client, Response
+from noria.gateway.client import Client
+from noria.gateway.http1 import Response
 from noria.registry.addresses import check_base_url
 
 VERSION: Final = 1

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -16,11 +17,12 @@ from typing import Protocol
 from noria.core.errors import NoriaError, ProviderFailed
 from noria.gateway import payload
 from noria.gateway.ask import Ask
-from noria.gateway.client import Broken, Client, Response, Unreachable
+from noria.gateway.client import Client, Unreachable
 from noria.gateway.dialects.base import Json, ProviderDialect
 from noria.gateway.dialects.responses.ids import rewrapped
 from noria.gateway.failures import ProviderRefused, without_key
 from noria.gateway.guard import Guard
+from noria.gateway.http1 import Broken, Response
 from noria.gateway.plan import Listener, Plan
 from noria.gateway.resolver import was_refused
 from noria.gateway.sse import PassOn, Relay, Telling, Translate
@@ -67,6 +69,7 @@ class Stream:
     first: bytes
     response: Response
     tape: Listener | None = None
+    on_close: Callable[[], None] | None = None
 
     async def more(self, guard: Guard) -> bytes | None:
         """What the client may have next, None at the end. Raises ProviderFailed when it breaks off."""
@@ -99,6 +102,8 @@ class Stream:
             self.tape.add(rest)
             self.tape.finish(complete=self.relay.done)
         self.response.release()
+        if self.on_close is not None:
+            self.on_close()
 
 
 class Upstream:

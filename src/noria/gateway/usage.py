@@ -157,15 +157,18 @@ def streamed(chunks: Iterable[Any]) -> Output:
         if not isinstance(chunk, dict):
             continue
         model = model or _text(chunk.get("model"))
-        if isinstance(chunk.get("usage"), dict):
-            usage = usage_in(chunk["usage"])
+        if isinstance(told := chunk.get("usage"), dict):
+            usage = usage_in(told)
         for choice in chunk.get("choices") or ():
             if not isinstance(choice, dict):
                 continue
-            delta = choice.get("delta")
-            known = choices.setdefault(_count(choice.get("index")), _Choice())
-            known.add(delta if isinstance(delta, dict) else {})
-            reason = _text(choice.get("finish_reason")) or reason
+            index, delta, ended = _count(choice.get("index")), choice.get("delta"), choice.get("finish_reason")
+            if (known := choices.get(index)) is None:
+                known = choices[index] = _Choice()
+            if isinstance(delta, dict):
+                known.add(delta)
+            if ended:
+                reason = _text(ended) or reason
     return Output([choices[index].message() for index in sorted(choices)], usage, model, reason)
 
 

@@ -11,16 +11,16 @@ ROLES: Final[tuple[str, ...]] = ("viewer", "editor", "reviewer", "admin")
 SCOPES: Final[tuple[str, ...]] = ("call", "candidate", "write_traces", "manage")
 
 _OF_ROLE: Final[dict[str, frozenset[Permission]]] = {
-    "viewer": frozenset({"view"}),
-    "editor": frozenset({"view", "edit", "feedback", "write_traces"}),
-    "reviewer": frozenset({"view", "edit", "review", "feedback", "write_traces"}),
-    "admin": frozenset({"view", "edit", "review", "admin", "feedback", "write_traces"}),
+    "viewer": frozenset({"view", "read_prompts"}),
+    "editor": frozenset({"view", "read_prompts", "edit", "feedback", "write_traces"}),
+    "reviewer": frozenset({"view", "read_prompts", "edit", "review", "feedback", "write_traces"}),
+    "admin": frozenset({"view", "read_prompts", "edit", "review", "admin", "feedback", "write_traces"}),
 }
 
 _OF_SCOPE: Final[dict[str, frozenset[Permission]]] = {
-    "call": frozenset({"feedback"}),
+    "call": frozenset({"feedback", "read_prompts"}),
     "candidate": frozenset({"feedback"}),
-    "write_traces": frozenset({"write_traces"}),
+    "write_traces": frozenset({"write_traces", "feedback", "read_prompts"}),
 }
 
 

@@ -1,6 +1,7 @@
 """Sealing secrets at rest: AES-256-GCM under a key file with mode 600. A leaf that the gateway imports."""
 
 import base64
+import hmac
 import os
 from pathlib import Path
 
@@ -39,6 +40,11 @@ class Sealer:
                 "A sealed secret cannot be opened.",
                 hint="Restore the data folder's secret.key, or enter the secret again.",
             ) from error
+
+
+def derived(key_file: Path, purpose: str) -> bytes:
+    """A key of 32 bytes for one purpose; who has it learns nothing of the key file. Raises Unsealable, OSError."""
+    return hmac.digest(_load_or_create(key_file), f"derived:{purpose}".encode(), "sha256")
 
 
 def _load_or_create(path: Path) -> bytes:

@@ -74,6 +74,15 @@ def add_prompt_version(name: str, body: NewPromptVersion, stores: StoresDep, cal
     return _with_version(version)
 
 
+@router.get("/prompts/{name}/versions/{version}")
+def get_prompt_version(
+    name: str, version: str, stores: StoresDep, caller: Annotated[Caller, allow("read_prompts")]
+) -> dict[str, Any]:
+    """One version, by its number or a label: what an application renders itself."""
+    with stores.database.read() as connection:
+        return _with_version(service.find_prompt_version(connection, caller.project_id, f"{name}@{version}"))
+
+
 @router.put("/prompts/{name}/labels/{label}")
 def set_label(name: str, label: str, body: LabelTarget, stores: StoresDep, caller: Editor) -> Prompt:
     """Let a label name a version; releases keep what they were made with."""

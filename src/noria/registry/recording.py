@@ -100,7 +100,7 @@ def write(path: Path, exchange: Exchange, sealer: Sealer) -> None:
     for name in ("request", "answer"):
         raw[name] = base64.b64encode(raw[name]).decode()
     sealed = sealer.seal(orjson.dumps(raw).decode(), purpose=f"recording:{path.parent.name}")
-    temporary = path.with_name(f".{path.name}")
+    temporary = path.with_suffix(".new")
     temporary.write_text(sealed)
     temporary.chmod(0o600)
     temporary.replace(path)

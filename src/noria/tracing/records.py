@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from noria.core.records import Message, ScoreSource
+from noria.core.records import Message, ScoreSource, ScoreType
 
 Feedback = Literal["yes", "no"]
 
@@ -42,6 +42,59 @@ class ScoreView:
     text: str
     correction: str
     author_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewScore:
+    """A score as it is given; `type` may stay empty, then the value says it."""
+
+    name: str
+    value: float | bool | str
+    source: ScoreSource = "user"
+    type: ScoreType = ""
+    trace_id: str = ""
+    span_id: str = ""
+    session_id: str = ""
+    comment: str = ""
+    key: str = ""
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreFilter:
+    """Which scores to list; what is None or empty does not restrict."""
+
+    trace_id: str = ""
+    span_id: str = ""
+    session_id: str = ""
+    name: str = ""
+    source: str = ""
+    type: str = ""
+    label: str = ""
+    author_id: str = ""
+    least: float | None = None
+    most: float | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """One score in a list."""
+
+    score_id: str
+    trace_id: str
+    span_id: str
+    session_id: str
+    name: str
+    source: ScoreSource
+    type: ScoreType
+    value: float | bool | str | None
+    comment: str
+    correction: str
+    author_id: str
+    key: str
+    time: datetime
 
 
 @dataclass(frozen=True, slots=True)

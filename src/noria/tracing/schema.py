@@ -17,6 +17,7 @@ from noria.core.records import Message, Score, Span
 from noria.stores import ports
 
 _CUT: Final = ("spans", "traces", "contents")
+_WEEKS_AT_ONCE: Final = 100
 PREVIEW: Final = 300
 """Characters of input and output that a list shows."""
 SEARCHED: Final = 20_000
@@ -34,6 +35,11 @@ _SPECIAL: Final = {
 }
 _OF_TYPE: Final = {int: "Int64", bool: "Bool", str: "String"}
 _JSON: Final = frozenset({"input_messages", "output_messages", "parameters", "attributes"})
+_LATER_COLUMNS: Final = (
+    "ALTER TABLE scores ADD COLUMN IF NOT EXISTS session_id String,"
+    " ADD COLUMN IF NOT EXISTS value_type LowCardinality(String)"
+)
+"""For tables that an earlier version has made."""
 _WHOLE: Final = frozenset(f.name for f in (*fields(Span), *fields(Score)) if f.type is int)
 
 SPAN_COLUMNS: Final = tuple(f.name for f in fields(Span))
@@ -53,7 +59,7 @@ CONTENT_COLUMNS: Final = (
 
 def prepare(spans: ports.Spans) -> None:
     """Make the tables that are missing."""
-    for statement in _statements():
+    for statement in (*_statements(), _LATER_COLUMNS):
         spans.command(statement)
 
 
@@ -70,8 +76,14 @@ def drop_old(spans: ports.Spans, before: datetime) -> None:
         " AND table IN {tables:Array(String)} AND partition < {monday:String}",
         {"tables": list(_CUT), "monday": monday.strftime("%Y%m%d")},
     )
-    for part in old:
-        spans.command(f"ALTER TABLE {part['table']} DROP PARTITION {{week:String}}", {"week": part["partition"]})
+    for table in _CUT:
+        weeks = [part["partition"] for part in old if part["table"] == table]
+        for start in range(
+            0, len(weeks), _WEEKS_AT_ONCE
+        ):  # a client may have sent years; each statement costs a moment
+            named = {f"week{number}": week for number, week in enumerate(weeks[start : start + _WEEKS_AT_ONCE])}
+            drops = ", ".join(f"DROP PARTITION {{{name}:String}}" for name in named)
+            spans.command(f"ALTER TABLE {table} {drops}", named)
     moment = {"time": int(before.timestamp()) * 1_000_000_000}
     if spans.query("SELECT 1 FROM scores WHERE time_ns < {time:Int64} LIMIT 1", moment):
         spans.command("DELETE FROM scores WHERE time_ns < {time:Int64}", moment)
@@ -150,6 +162,7 @@ def _statements() -> Iterable[str]:
     )
     kinds = {f.name: "Int64" if f.name == "time_ns" else "String" for f in fields(Score)}
     kinds |= {"number": "Nullable(Float64)", "project_id": _LOW, "name": _LOW, "source": _LOW, "label": _LOW}
+    kinds |= {"value_type": _LOW}
     columns = ", ".join(f"{name} {kinds[name]}" for name in SCORE_COLUMNS)
     # Not cut: the last score under a key replaces an earlier one of another week.
     yield (

@@ -23,9 +23,9 @@ from noria.web.auth import Authenticate, Caller, allow, permission_of
 from noria.web.boundary import Boundary
 
 PUBLIC: Final[frozenset[str]] = frozenset(
-    {"/healthz", "/static", "/static/vega.js", "/lang/{code}", "/login", "/api/login"}
+    {"/healthz", "/static", "/static/vega.js", "/lang/{code}", "/login", "/api/login", "/api/feedback/signed/{token}"}
 )
-"""Paths that anybody may ask for: they show nothing of any project."""
+"""Paths that anybody may ask for: they show nothing of any project. A feedback link is its own permission."""
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 

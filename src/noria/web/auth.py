@@ -15,9 +15,10 @@ from fastapi import Depends, Request
 
 from noria.core.errors import Forbidden, Unauthenticated
 
-Permission = Literal["view", "edit", "review", "admin", "feedback", "write_traces"]
+Permission = Literal["view", "edit", "review", "admin", "feedback", "write_traces", "read_prompts"]
 """view: read everything of the project. edit: change data, prompts, drafts; start jobs. review: approve, roll out.
-admin: people, keys, providers, settings. feedback: score an answer. write_traces: send spans."""
+admin: people, keys, providers, settings. feedback: score an answer. write_traces: send spans.
+read_prompts: fetch one version of a prompt, for applications."""
 
 
 @dataclass(frozen=True, slots=True)
