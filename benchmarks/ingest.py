@@ -173,9 +173,16 @@ def on_disk(folder: Path) -> float:
     """Bytes of the tables' files once they no longer change."""
     sizes = [0, -1]
     while sizes[-1] != sizes[-2]:
-        sizes.append(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.exists()))
         time.sleep(3)
+        sizes.append(sum(size(path) for path in folder.rglob("*")))
     return float(sizes[-1])
+
+
+def size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:  # merged away meanwhile
+        return 0
 
 
 def on_phoenix(folder: Path, requests: list[tuple[bytes, str]], spans: int, connections: int, limit: float) -> float:

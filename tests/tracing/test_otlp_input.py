@@ -160,11 +160,13 @@ SHAPES: list[Any] = [
     *({"messages": {"a": 1}}, {"tool_calls": [1, {"function": 5}]}, {"choices": [None]}, [{"type": "text"}]),
     *({"type": "human", "data": {}}, {"type": "image_url", "image_url": {"url": {"url": 1}}}),
     [{"type": "tool_result", "content": [{"x": 1}]}],
+    *({"role": "user", "tool_calls": 5}, [{"type": {"a": 1}, "b": 2}], {"type": ["x"]}, {"type": "tool_use", "id": 1}),
+    *({"type": "ai", "kwargs": {"content": "x", "tool_calls": True}}, [{"type": "tool_result", "content": [{}]}]),
 ]
 
 
 @pytest.mark.parametrize("value", SHAPES)
-def test_messages_of_any_shape_are_no_error(otlp: Otlp, value: Any) -> None:
+def test_messages_of_any_shape_are_no_error(otlp: Otlp, value: Any, caplog: pytest.LogCaptureFixture) -> None:
     names = ("gen_ai.input.messages", "gen_ai.output.messages", "ai.response.toolCalls", "events", "input.value")
     for name in names:
         assert (
@@ -175,6 +177,7 @@ def test_messages_of_any_shape_are_no_error(otlp: Otlp, value: Any) -> None:
         )
     otlp.carry()
     assert len(otlp.spans()) == len(names)
+    assert "could not be read" not in caplog.text
 
 
 def test_json_bodies(otlp: Otlp) -> None:

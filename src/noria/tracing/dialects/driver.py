@@ -177,7 +177,8 @@ def _split(told: list[Message]) -> tuple[list[Message], list[Message]]:
 def _take_parameter(parameters: dict[str, Any], target: str, name: str, value: Any) -> None:
     found = decoded(value) if isinstance(value, str) else value
     if target.startswith("tools:"):
-        parameters.setdefault("tools", []).append(found)
+        before = parameters.get("tools")
+        parameters["tools"] = [*(before if isinstance(before, list) else []), found]
     elif target.endswith("."):
         parameters.setdefault(name[len(target) :], found)
     elif target:
