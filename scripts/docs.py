@@ -128,9 +128,10 @@ def _inputs(document: dict[str, Any], operation: dict[str, Any]) -> list[str]:
         if parameter["in"] != "header"
     ]
     for media in operation.get("requestBody", {}).get("content", {}).values():
-        body = _resolved(document, media.get("schema", {}))
-        required = body.get("required", [])
-        rows += [(name, "body", schema, name in required) for name, schema in body.get("properties", {}).items()]
+        one = media.get("schema", {})
+        for body in (_resolved(document, schema) for schema in one.get("anyOf", [one])):
+            required = body.get("required", [])
+            rows += [(name, "body", schema, name in required) for name, schema in body.get("properties", {}).items()]
     if not rows:
         return []
     lines = ["", "| input | in | type | |", "|---|---|---|---|"]

@@ -1,4 +1,4 @@
-"""The client against the real server: feedback and prompts, and traces as soon as the server takes OTLP."""
+"""The client against the real server: traces, feedback and prompts."""
 
 import socket
 import threading
@@ -28,7 +28,6 @@ class Server:
     admin: str
     key: str
     tailer: Tailer
-    takes_traces: bool
 
     def get(self, path: str) -> Any:
         self.tailer.run_once()
@@ -47,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    settings = load({}, data=tmp_path_factory.mktemp("end") / "data", server_port=port)
+    settings = load({}, data=tmp_path_factory.mktemp("end") / "data", server_port=port, otlp_grpc_port=0)
     settings.data.mkdir()
     store = StoreProcess(settings)
     store.start()
@@ -67,8 +66,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     while not running.started:
         assert thread.is_alive()
         thread.join(0.02)
-    takes = httpx.post(f"{url}/v1/traces", content=b"", headers={"authorization": f"Bearer {key}"}).status_code != 404
-    yield Server(url, first.key, key, Tailer(stores), takes)
+    yield Server(url, first.key, key, Tailer(stores))
     running.should_exit = True
     thread.join()
     stores.close()
@@ -106,8 +104,6 @@ def test_a_prompt_by_label_and_by_number(server: Server) -> None:
 
 @pytest.mark.usefixtures("on")
 def test_a_trace_is_there_as_it_was_recorded(server: Server) -> None:
-    if not server.takes_traces:
-        pytest.skip("this server does not take OTLP yet")
     with noria_client.session("s1", user="u1", tags=["beta"]), noria_client.span("answer", kind="agent") as top:
         with noria_client.span("look", kind="tool", input={"order": 7}) as tool:
             tool.output("환불됨")

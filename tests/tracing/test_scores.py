@@ -12,6 +12,7 @@ from noria.governance import service as governance
 from noria.governance.links import PATH, Links
 from noria.governance.slice import SLICE as GOVERNANCE
 from noria.stores.connect import Stores
+from noria.tracing.service import give_feedback
 from noria.tracing.slice import SLICE
 from noria.web import application
 from tests.tracing.conftest import Traffic
@@ -171,6 +172,21 @@ def test_what_a_person_gives_is_in_the_audit(
         [entry] = audit.entries(connection, keys["project"], verb="score.give").items
     assert (entry.target_kind, entry.target_id) == ("trace", TRACE)
     assert entry.details == {"name": "label", "source": "person", "scores": 1}
+
+
+def test_a_persons_feedback_is_in_the_audit_too(stores: Stores, keys: dict[str, str]) -> None:
+    for source in ("user", "person"):
+        give_feedback(
+            stores,
+            project_id=keys["project"],
+            author_id="p1",
+            source=source,
+            trace_id=TRACE,
+            value=1,
+        )
+    with stores.database.read() as connection:
+        [entry] = audit.entries(connection, keys["project"], verb="score.give").items
+    assert (entry.actor_id, entry.target_id) == ("p1", TRACE)
 
 
 def test_feedback_by_a_link_needs_no_secret(

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, cast
 
 import httptools
 
-_HIGH, _LOW = 512 * 1024, 128 * 1024
+_HIGH, _AT_ONCE = 64 * 1024, 128 * 1024
 _MOST_HEADERS: Final = 65_536
 Key = tuple[bool, str, int]
 """TLS or not, host, port."""
@@ -90,7 +90,7 @@ class Connection(asyncio.Protocol):
         response = self._response = Response(self)
         self._parser = httptools.HttpResponseParser(self)
         self._size = 0
-        if len(body) < _LOW:
+        if len(body) < _AT_ONCE:
             self._transport.write(head + body)
         else:
             self._transport.writelines((head, body))

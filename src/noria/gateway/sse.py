@@ -15,15 +15,16 @@ import orjson
 
 from noria.core.errors import NoriaError, ProviderFailed
 from noria.gateway import payload, usage
-from noria.gateway.dialects.base import CallerDialect, Json, ProviderDialect, Writer
+from noria.gateway.dialects.base import CallerDialect, Json, ProviderDialect, Reader, Writer
 from noria.gateway.dialects.chat import CHAT, is_usage
 from noria.gateway.dialects.openai import encoded
+from noria.gateway.heard import Heard
 from noria.gateway.providers.base import Events
 from noria.gateway.usage import Output
 
 _END = re.compile(rb"\r?\n\r?\n")
 _MAX_EVENT = 1_000_000
-MAX_KEPT = 1_000_000
+_MOST_RAW = 65_536
 Event = tuple[str, bytes]
 """Name ("" when it has none) and data of one event."""
 
@@ -97,11 +98,14 @@ class PassOn:
         self._last = caller.closing
         self._caller = caller
         self._rewrite = rewrite
-        self._kept = _Kept()
+        self._raw: list[bytes] = []
+        self._raw_size = 0
+        self._hearing = dialect.reader()
+        self._heard = Heard()
 
     @property
     def truncated(self) -> bool:
-        return self._kept.truncated
+        return self._heard.truncated
 
     def feed(self, piece: bytes) -> bytes:
         if self._rest:
@@ -114,11 +118,11 @@ class PassOn:
             return b""
         at = min((at for mark in self._dialect.marks if (at := ready.find(mark)) >= 0), default=-1)
         if at < 0:
-            self._kept.add(ready)
+            self._keep(ready)
             return ready
         plain, odd = ready[: (cut := _boundary(ready, at))], ready[cut:]
         if plain:
-            self._kept.add(plain)
+            self._keep(plain)
         return plain + self._looked_at(odd, after=bool(plain))
 
     def end(self) -> bytes:
@@ -135,7 +139,8 @@ class PassOn:
 
     @property
     def chunks(self) -> int:
-        return len(self.told())
+        self._hear()
+        return self._heard.count
 
     def _looked_at(self, ready: bytes, *, after: bool) -> bytes:
         """Event by event; what came before a failure (`after`: in the same piece) still goes to the caller."""
@@ -161,7 +166,7 @@ class PassOn:
         chunks = self._reader.read(event[0], data)
         if self._rewrite is not None and (changed := self._rewrite(data)) is not data:
             raw = (b"event: " + event[0].encode() + b"\n" if event[0] else b"") + b"data: " + encoded(changed)
-        self._kept.add(raw + b"\n\n")
+        self._keep(raw + b"\n\n")
         if self._reader.done:
             self.done = True
             self._last = raw + b"\n\n"
@@ -171,11 +176,28 @@ class PassOn:
         return raw + b"\n\n"
 
     def told(self) -> list[Json]:
-        passed = self._kept.joined()
+        self._hear()
+        return self._heard.told()
+
+    def _keep(self, events: bytes) -> None:
+        """A copy of what passed; read when it is wanted, or has grown."""
+        self._raw.append(events)
+        self._raw_size += len(events)
+        if self._raw_size > _MOST_RAW:
+            self._hear()
+
+    def _hear(self) -> None:
+        passed, self._raw, self._raw_size = b"".join(self._raw), [], 0
+        if not passed:
+            return
         if self._dialect is CHAT and (values := _plain_values(passed)) is not None:
-            return values
-        events = [told for raw in _END.split(passed) if raw and (told := event_in(raw)) is not None]
-        return read_all(self._dialect, events)
+            chunks = values
+        else:
+            events = [told for raw in _END.split(passed) if raw and (told := event_in(raw)) is not None]
+            chunks = _read(self._hearing, events)
+        size = len(passed) // max(1, len(chunks))
+        for chunk in chunks:
+            self._heard.add(chunk, size)
 
 
 class Translate:
@@ -184,12 +206,14 @@ class Translate:
     def __init__(self, events: Events, dialect: ProviderDialect, writer: Writer) -> None:
         self.done = False
         self.failure: ProviderFailed | None = None
-        self.truncated = False
         self._events = events
         self._reader = dialect.reader()
         self.writer = writer
-        self._chunks: list[Json] = []
-        self._size = 0
+        self._heard = Heard()
+
+    @property
+    def truncated(self) -> bool:
+        return self._heard.truncated
 
     def feed(self, piece: bytes) -> bytes:
         return self._told(self._events.feed(piece))
@@ -204,14 +228,14 @@ class Translate:
         return self.writer.fail(error)
 
     def output(self) -> Output:
-        return usage.streamed(self._chunks)
+        return usage.streamed(self._heard.told())
 
     def told(self) -> list[Json]:
-        return self._chunks
+        return self._heard.told()
 
     @property
     def chunks(self) -> int:
-        return len(self._chunks)
+        return self._heard.count
 
     def _told(self, events: Iterable[Event]) -> bytes:
         told: list[bytes] = []
@@ -227,40 +251,12 @@ class Translate:
                 self.failure = error
                 break
             for chunk in chunks:
-                self._keep(chunk, len(data))
+                self._heard.add(chunk, len(data))
                 told.append(self.writer.write(chunk))
             if self._reader.done:
                 self.done = True
                 break
         return b"".join(told)
-
-    def _keep(self, chunk: Json, size: int) -> None:
-        if self._size > MAX_KEPT:
-            self.truncated = True
-            self._chunks[-1] = chunk  # the last one carries the usage
-            return
-        self._chunks.append(chunk)
-        self._size += size
-
-
-class _Kept:
-    """A bounded copy of what passed."""
-
-    def __init__(self) -> None:
-        self.truncated = False
-        self._parts: list[bytes] = []
-        self._size = 0
-
-    def add(self, events: bytes) -> None:
-        if self._size > MAX_KEPT:
-            self.truncated = True
-            self._parts[-1] = events  # the last one carries the usage
-            return
-        self._parts.append(events)
-        self._size += len(events)
-
-    def joined(self) -> bytes:
-        return b"".join(self._parts)
 
 
 def _plain_values(passed: bytes) -> list[Json] | None:
@@ -275,9 +271,8 @@ def _plain_values(passed: bytes) -> list[Json] | None:
     return values if len(values) == ends else None
 
 
-def read_all(dialect: ProviderDialect, events: list[Event]) -> list[Json]:
-    """All chat chunks of a stream that has passed; what is broken is left out, for the caller has it already."""
-    reader = dialect.reader()
+def _read(reader: Reader, events: list[Event]) -> list[Json]:
+    """Chat chunks of events that have passed; what is broken is left out, for the caller has it already."""
     datas = [data for _, data in events if data != b"[DONE]"]
     try:
         values: list[Any] = orjson.loads(b"[" + b",".join(datas) + b"]")
@@ -287,11 +282,10 @@ def read_all(dialect: ProviderDialect, events: list[Event]) -> list[Json]:
         values = [_tolerant(data) for data in datas]
     names = (name for name, data in events if data != b"[DONE]")
     chunks: list[Json] = []
-    read: Callable[[str, Json], list[Json]] = reader.read
     for name, value in zip(names, values, strict=True):
         if isinstance(value, dict):
             try:
-                chunks += read(name, value)
+                chunks += reader.read(name, value)
             except ProviderFailed:
                 break
     return chunks

@@ -16,12 +16,11 @@ from typing import Any, Final
 from noria.core import clock, ids
 from noria.core.errors import BadInput, Forbidden, Limited
 from noria.core.records import Score, ScoreSource, ScoreType
-from noria.governance import audit
 from noria.governance.links import Links
 from noria.stores.connect import Stores
 from noria.tracing import schema
 from noria.tracing.records import NewScore, ScoreFilter, ScoreRow
-from noria.tracing.service import ask, give_feedback, moment, nanoseconds
+from noria.tracing.service import ask, give_feedback, keep, moment, nanoseconds
 from noria.web.auth import Caller
 from noria.web.paging import Page, cut, decode
 
@@ -42,22 +41,7 @@ def give_scores(stores: Stores, caller: Caller, given: list[NewScore]) -> list[S
     Raises BadInput that names the score, Forbidden for a source that the caller cannot speak for, Unavailable.
     """
     scores = [_score(caller, new, f"scores[{number}]: " if len(given) > 1 else "") for number, new in enumerate(given)]
-    records = [{"type": "score", "trace_id": "", **score.to_dict()} for score in scores]
-    if not caller.role:  # a key of its own, which is no person
-        stores.journal.append(records)
-        return scores
-    with stores.database.begin() as connection:
-        first = scores[0]
-        audit.record(
-            connection,
-            project_id=caller.project_id,
-            actor_id=caller.id,
-            verb="score.give",
-            target_kind="trace" if first.trace_id else "session",
-            target_id=first.trace_id or first.session_id,
-            details={"name": first.name, "source": first.source, "scores": len(scores)},
-        )
-        stores.journal.append(records)
+    keep(stores, scores, person_id=caller.id if caller.role else "")  # a key without a role is no person
     return scores
 
 

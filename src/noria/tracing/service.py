@@ -14,6 +14,7 @@ from typing import Any, Final
 from noria.core import clock, ids
 from noria.core.errors import BadInput, NotFound
 from noria.core.records import Score, ScoreSource, Span
+from noria.governance import audit
 from noria.stores.connect import Stores
 from noria.stores.spans import NoTable
 from noria.tracing import schema
@@ -129,8 +130,28 @@ def give_feedback(
         author_id=author_id,
         key=key,
     )
-    stores.journal.append([{"type": "score", **score.to_dict()}])
+    keep(stores, [score], person_id=author_id if source == "person" else "")
     return score
+
+
+def keep(stores: Stores, scores: list[Score], *, person_id: str) -> None:
+    """Journal all scores or none; what a person gives is in the audit, or not kept. Raises Unavailable."""
+    records = [{"type": "score", "trace_id": "", **score.to_dict()} for score in scores]
+    if not person_id:
+        stores.journal.append(records)
+        return
+    first = scores[0]
+    with stores.database.begin() as connection:
+        audit.record(
+            connection,
+            project_id=first.project_id,
+            actor_id=person_id,
+            verb="score.give",
+            target_kind="trace" if first.trace_id else "session",
+            target_id=first.trace_id or first.session_id,
+            details={"name": first.name, "source": first.source, "scores": len(scores)},
+        )
+        stores.journal.append(records)
 
 
 def ask(stores: Stores, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
