@@ -186,8 +186,8 @@ CALLS: dict[str, Made] = {
             "acme.usage.inputTokens": 19,
             "acme.usage.outputTokens": 9,
             "acme.userId": "user-7",
-            "input.value": text({"messages": ASKED}),
-            "output.value": SAID,
+            "acme.request.messages": text(ASKED),
+            "acme.answer": SAID,
         }
     ),
 }

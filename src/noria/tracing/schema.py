@@ -18,6 +18,7 @@ from noria.core.records import Message, Score, Span
 from noria.stores import ports
 
 _CUT: Final = ("spans", "traces", "contents")
+_WEEKS_AT_ONCE: Final = 100
 PREVIEW: Final = 300
 """Characters of input and output that a list shows."""
 SEARCHED: Final = 20_000
@@ -86,8 +87,14 @@ def drop_old(spans: ports.Spans, before: datetime) -> None:
         " AND table IN {tables:Array(String)} AND partition < {monday:String}",
         {"tables": list(_CUT), "monday": monday.strftime("%Y%m%d")},
     )
-    for part in old:
-        spans.command(f"ALTER TABLE {part['table']} DROP PARTITION {{week:String}}", {"week": part["partition"]})
+    for table in _CUT:
+        weeks = [part["partition"] for part in old if part["table"] == table]
+        for start in range(
+            0, len(weeks), _WEEKS_AT_ONCE
+        ):  # a client may have sent years; each statement costs a moment
+            named = {f"week{number}": week for number, week in enumerate(weeks[start : start + _WEEKS_AT_ONCE])}
+            drops = ", ".join(f"DROP PARTITION {{{name}:String}}" for name in named)
+            spans.command(f"ALTER TABLE {table} {drops}", named)
     moment = {"time": int(before.timestamp()) * 1_000_000_000}
     if spans.query("SELECT 1 FROM scores WHERE time_ns < {time:Int64} LIMIT 1", moment):
         spans.command("DELETE FROM scores WHERE time_ns < {time:Int64}", moment)

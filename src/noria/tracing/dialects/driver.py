@@ -68,16 +68,27 @@ def record(raw: Raw, project_id: str, key_id: str) -> dict[str, Any]:
     for name, value in raw.attributes.items():
         _take(found, name, value)
     for (rank, prefix), numbers in found.numbered.items():
-        side, build = _NUMBERED[prefix]
-        found.offer(side, rank, build(numbers))
+        owner, build = _NUMBERED[prefix]
+        found.offer(owner, rank, build(numbers))
     events = [event for event in raw.events if not _take_event(found, event)]
-    unknown.guess(found.fields, raw.attributes)
+    for side, name in unknown.guess(found.fields, raw.attributes).items():
+        found.offer(side, unknown.RANK, messages(raw.attributes[name], _ROLE[side]))
     made = _fields(found, raw)
     made["kind"] = _kind(found, raw)
     made |= _sides(found, made)
     _tell_errors(made, raw, found)
     made["attributes"] = _attributes(found, raw, events)
-    base = {
+    return _base(raw, project_id, key_id) | {name: value for name, value in made.items() if value or value is False}
+
+
+def unread(raw: Raw, project_id: str, key_id: str) -> dict[str, Any]:
+    """The span of `raw` without a look into its attributes."""
+    status = "error" if raw.failed else "ok"
+    return _base(raw, project_id, key_id) | {"kind": "chain", "status": status, "attributes": raw.attributes}
+
+
+def _base(raw: Raw, project_id: str, key_id: str) -> dict[str, Any]:
+    return {
         "type": "span",
         "trace_id": raw.trace_id,
         "span_id": raw.span_id,
@@ -88,7 +99,6 @@ def record(raw: Raw, project_id: str, key_id: str) -> dict[str, Any]:
         "end_ns": raw.end_ns,
         "key_id": key_id,
     }
-    return base | {name: value for name, value in made.items() if value or value is False}
 
 
 def _take(found: _Found, name: str, value: Any) -> None:
@@ -167,7 +177,8 @@ def _split(told: list[Message]) -> tuple[list[Message], list[Message]]:
 def _take_parameter(parameters: dict[str, Any], target: str, name: str, value: Any) -> None:
     found = decoded(value) if isinstance(value, str) else value
     if target.startswith("tools:"):
-        parameters.setdefault("tools", []).append(found)
+        before = parameters.get("tools")
+        parameters["tools"] = [*(before if isinstance(before, list) else []), found]
     elif target.endswith("."):
         parameters.setdefault(name[len(target) :], found)
     elif target:

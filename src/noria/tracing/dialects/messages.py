@@ -77,7 +77,7 @@ def _listed(value: list[Any], role: str) -> Iterator[Message]:
 
 
 def _is_part(item: Mapping[str, Any]) -> bool:
-    return "role" not in item and ("text" in item or item.get("type") in _PARTS or "functionCall" in item)
+    return "role" not in item and ("text" in item or str(item.get("type")) in _PARTS or "functionCall" in item)
 
 
 def _from_object(value: dict[str, Any], role: str) -> Iterator[Message]:
@@ -95,7 +95,7 @@ def _from_object(value: dict[str, Any], role: str) -> Iterator[Message]:
         for name in ("system", "instructions", "system_instruction", "systemInstruction"):
             yield from _messages(value.get(name), "system")
         yield from _messages(value[held], role)
-    elif value.get("type") in _PARTS:
+    elif str(value.get("type")) in _PARTS:
         yield from _message({"role": role, "content": [value]}, role)
     elif isinstance(value.get("prompt"), str | list | dict) or isinstance(value.get("output"), list):
         yield from _messages(value.get("system"), "system")
@@ -112,8 +112,7 @@ def _langchain(value: dict[str, Any], role: str) -> Iterator[Message]:
         return
     calls = [
         {"id": call.get("id"), "name": call.get("name"), "arguments": call.get("args")}
-        for call in inner.get("tool_calls") or []
-        if isinstance(call, dict)
+        for call in _objects(inner.get("tool_calls"))
     ]
     said = {"role": kind, "content": inner["content"], "tool_calls": calls, "name": inner.get("name")}
     yield from _message({**said, "tool_call_id": inner.get("tool_call_id")}, role)
@@ -125,7 +124,7 @@ def _message(value: Mapping[str, Any], role: str) -> Iterator[Message]:
     found: Message = {"role": _ROLES.get(said, said)}
     content = value.get("content") if value.get("content") is not None else value.get("parts")
     parts: list[dict[str, Any]] = []
-    calls = [_call(call) for call in value.get("tool_calls") or [] if isinstance(call, dict)]
+    calls = [_call(call) for call in _objects(value.get("tool_calls"))]
     for part in content if isinstance(content, list) else [content]:
         for kind, made in _part(part):
             if kind == "part":
@@ -207,7 +206,9 @@ def _tool_result(part: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     names = ("response", "result", "output", "content")
     result = next((part[name] for name in names if part.get(name) is not None), "")
     told = messages(result, "tool") if isinstance(result, list) else []
-    content = told[0]["content"] if len(told) == 1 else plain(result) if isinstance(result, str) else written(result)
+    content = (
+        told[0].get("content", "") if len(told) == 1 else plain(result) if isinstance(result, str) else written(result)
+    )
     ids = ("id", "tool_call_id", "toolCallId", "tool_use_id", "call_id")
     found = {"role": "tool", "content": content}
     if number := next((part[name] for name in ids if part.get(name)), ""):
@@ -250,6 +251,10 @@ _PARTS: Final[Mapping[str, Callable[[Mapping[str, Any]], tuple[str, dict[str, An
     **dict.fromkeys(("blob", "uri", "file", "inlineData", "inline_data", "media"), _blob),
     **dict.fromkeys(("reasoning", "thinking"), _reasoning),
 }
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _plain_inside(value: Any) -> Any:

@@ -4,6 +4,8 @@ In: the bytes of one export request. Out: how much of it was refused and why. HT
 kept: what Noria shows of tokens, cost and time it counts from the spans themselves.
 """
 
+import logging
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,11 +13,13 @@ from typing import Any, Literal
 
 from noria.core.errors import BadInput
 from noria.stores.connect import Stores
-from noria.tracing.dialects.driver import record
+from noria.tracing.dialects.driver import record, unread
 from noria.tracing.otlp import from_json, from_protobuf
 from noria.tracing.otlp.contents import contents
-from noria.tracing.otlp.raw import RawLog, Refused, check
+from noria.tracing.otlp.raw import Raw, RawLog, Refused, check
 from noria.web.auth import Caller
+
+logger = logging.getLogger("noria.tracing")
 
 Signal = Literal["traces", "logs", "metrics"]
 
@@ -38,7 +42,7 @@ def take_traces(stores: Stores, caller: Caller, data: bytes, *, json: bool) -> T
         try:
             if isinstance(raw, Refused):
                 raise raw
-            kept.append(record(check(raw), caller.project_id, key_id))
+            kept.append(_record(check(raw), caller.project_id, key_id))
         except Refused as reason:
             reasons[str(reason)] += 1
     refused = reasons.total()
@@ -47,6 +51,16 @@ def take_traces(stores: Stores, caller: Caller, data: bytes, *, json: bool) -> T
     stores.journal.append(kept)
     told = f"{refused:,} spans were not kept: {_told(reasons)}. The other {len(kept):,} were." if refused else ""
     return Taken(len(kept), refused, told)
+
+
+def _record(raw: Raw, project_id: str, key_id: str) -> dict[str, Any]:
+    try:
+        return record(raw, project_id, key_id)
+    except Exception as error:  # noqa: BLE001
+        # The ingest boundary: a span that a table trips over is kept as it came. The error's text may hold what people wrote.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        logger.error("A span could not be read: %s at %s:%s", type(error).__name__, place.name, place.lineno)
+        return unread(raw, project_id, key_id)
 
 
 def take_logs(stores: Stores, caller: Caller, data: bytes, *, json: bool) -> Taken:
