@@ -40,7 +40,13 @@ def list_traces(
     rows = reading.newest(stores, project_id, conditions_of(which or TraceFilter()), limit=limit + 1, cursor=cursor)
     scores = scores_of(stores, project_id, [row["trace_id"] for row in rows[:limit]])
     page = cut(rows, limit, lambda row: (row["start_ns"], row["trace_id"]))
-    once = {row["trace_id"]: row for row in page.items}  # a span that its client sent again, and parts not merged yet
+    once: dict[str, dict[str, Any]] = {}
+    for (
+        row
+    ) in page.items:  # until the store merges them, a root whose messages came later has two rows: take the fuller
+        before = once.setdefault(row["trace_id"], row)
+        if _shown(row) > _shown(before):
+            once[row["trace_id"]] = row
     return Page([_trace_row(row, scores.get(trace_id, [])) for trace_id, row in once.items()], page.next)
 
 
@@ -198,6 +204,10 @@ def scores_of(stores: Stores, project_id: str, trace_ids: list[str]) -> dict[str
             )
         )
     return found
+
+
+def _shown(row: Mapping[str, Any]) -> int:
+    return len(row["preview_input"]) + len(row["preview_output"])
 
 
 def _trace_row(row: Mapping[str, Any], scores: list[ScoreView]) -> TraceRow:
