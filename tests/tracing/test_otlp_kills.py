@@ -22,7 +22,7 @@ from noria.app.demo.installation import free_port
 from noria.core.settings import Settings
 from noria.governance import service as governance
 from noria.stores.connect import Stores
-from noria.tracing import service
+from noria.tracing import reading
 from noria.tracing.tailer import Tailer
 from tests.stores.process import StoreProcess, eventually
 from tests.tracing.otlp_kit import PROTOBUF, Made, request
@@ -135,7 +135,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_there_twice(server: Server)
     sql = "SELECT span_id FROM {table} WHERE project_id = {{project:String}}"
 
     def stored(table: str) -> Counter[str]:
-        rows = service.ask(stores, sql.format(table=table), {"project": first.project_id})
+        rows = reading.ask(stores, sql.format(table=table), {"project": first.project_id})
         return Counter(row["span_id"] for row in rows)
 
     eventually("all are readable", lambda: set(senders.acknowledged) <= stored("spans").keys(), 5)
