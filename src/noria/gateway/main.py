@@ -35,6 +35,7 @@ def _serve(settings: Settings) -> None:
     shared = workers.metrics_folder(settings) if listening is not None else None
     gateway = Gateway(settings, ready=workers.ready_signal(), metrics=Metrics(shared))
     gc.freeze()  # what is loaded now stays; collections need not look at it again
+    gc.set_threshold(20_000, 20, 20)  # a request leaves few cycles; looking for them costs a few per cent
     server = uvicorn.Server(
         uvicorn.Config(
             gateway,
