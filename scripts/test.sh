@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p .cache
 source scripts/browser.sh
+scripts/redis.sh
 scripts/clients.sh
 scripts/check.sh
 exec .venv/bin/python -m pytest "$@"
