@@ -58,7 +58,7 @@ BRIEFS: dict[Task, Brief] = {
         instruction="Turn what the customer says into the call to make, as JSON.",
         metric="field_f1",
         parameters={**_parameters(96), **NO_LOOPS},
-        gate=_gate("field_f1", at_least=0.6, valid=0.97),
+        gate=_gate("field_f1", at_least=0.65, valid=0.97),
     ),
     "classification": Brief(
         prompt="intent",
