@@ -7,7 +7,12 @@ SLICE = Slice(
     tables="noria.tracing.tables",
     http="noria.tracing.routes:router",
     pages="noria.tracing.pages:router",
-    commands=("noria.tracing.commands:journal", "noria.tracing.commands_traces:traces"),
+    jobs={"tracing.import": "noria.tracing.jobs:import_traces"},
+    commands=(
+        "noria.tracing.commands:journal",
+        "noria.tracing.commands_traces:traces",
+        "noria.tracing.commands_import:import_",
+    ),
     lineage="noria.tracing.lineage:edges",
     nav=(Nav("Traces", "/traces", order=10), Nav("Sessions", "/sessions", order=11), Nav("Users", "/users", order=12)),
 )
