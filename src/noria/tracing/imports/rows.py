@@ -5,6 +5,7 @@ memory. A row that cannot be read is told and does not stop the ones behind it. 
 data frames become JSON are taken apart into their rows.
 """
 
+import codecs
 import csv
 import gzip
 import io
@@ -133,20 +134,20 @@ def _array(file: io.BufferedReader) -> Iterator[Found]:
 
 def _values(text: str, file: io.BufferedReader, number: int) -> Iterator[Found]:
     """JSON values behind one another, with or without commas; what cannot be read ends the file."""
-    decoder, reader = json.JSONDecoder(), io.TextIOWrapper(file, "utf-8", "replace")
+    decoder, letters = json.JSONDecoder(), codecs.getincrementaldecoder("utf-8")("replace")
     at, wanted = 0, _CHUNK
     while True:
         at = cast("re.Match[str]", _BETWEEN.match(text, at)).end()
         try:
             value, at = decoder.raw_decode(text, at)
         except ValueError:
-            more = reader.read(wanted)
+            more = file.read(wanted)
             if not more or len(text) - at > LONGEST:
                 if text[at:].strip():
                     yield Found(number + 1, None, "from here on the file is not JSON, or one row is too long")
                 return
             # a row longer than what was read is tried again, with twice as much
-            text, at, wanted = text[at:] + more, 0, min(wanted * 2, LONGEST)
+            text, at, wanted = text[at:] + letters.decode(more), 0, min(wanted * 2, LONGEST)
             continue
         number, wanted = number + 1, _CHUNK
         yield _found(number, value)
@@ -190,7 +191,7 @@ def _frame(value: Row) -> list[str]:
 
 def _csv(file: io.BufferedReader) -> Iterator[Found]:
     csv.field_size_limit(LONGEST)
-    reader = csv.DictReader(io.TextIOWrapper(file, "utf-8", "replace", newline=""), restkey="")
+    reader = csv.DictReader((line.decode("utf-8", "replace") for line in file), restkey="")
     names = reader.fieldnames or []
     if len(names) < 2:
         raise BadInput(
