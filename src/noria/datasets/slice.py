@@ -5,6 +5,7 @@ from noria.core.slices import Nav, Slice
 SLICE = Slice(
     name="datasets",
     tables="noria.datasets.tables",
+    tools="noria.datasets.tools:tools",
     http="noria.datasets.http:router",
     pages="noria.datasets.pages:router",
     jobs={

@@ -5,6 +5,7 @@ from noria.core.slices import Nav, Slice
 SLICE = Slice(
     name="tracing",
     tables="noria.tracing.tables",
+    tools="noria.tracing.tools:tools",
     http="noria.tracing.routes:router",
     pages="noria.tracing.pages:router",
     jobs={"tracing.import": "noria.tracing.jobs:import_traces"},
