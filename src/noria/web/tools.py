@@ -97,8 +97,9 @@ def call(
 
 
 def written(value: Any) -> str:
-    """An answer as JSON text, without fields that say nothing."""
-    return orjson.dumps(_said(value), default=_plain).decode()
+    """An answer as JSON text; fields of its records that say nothing are left out."""
+    whole = {name: _said(item) for name, item in value.items()} if isinstance(value, Mapping) else _said(value)
+    return orjson.dumps(whole, default=_plain).decode()
 
 
 def _said(value: Any) -> Any:
