@@ -5,10 +5,13 @@ from typing import Any
 
 import orjson
 import pytest
+from click.testing import CliRunner
 from starlette.testclient import TestClient
 
+from noria.app import tools_command
 from noria.app.slices import SLICES
 from noria.governance import service as governance
+from noria.governance.records import FirstLogin
 from noria.governance.tables import audit
 from noria.stores.connect import Stores
 from noria.web import application, mcp, tools
@@ -45,21 +48,21 @@ class Assistant:
 
 
 @pytest.fixture
-def first(stores: Stores) -> governance.FirstLogin:
+def first(stores: Stores) -> FirstLogin:
     made = governance.bootstrap(stores)
     assert made is not None
     return made
 
 
 @pytest.fixture
-def assistant(stores: Stores, first: governance.FirstLogin) -> Iterator[Assistant]:
+def assistant(stores: Stores, first: FirstLogin) -> Iterator[Assistant]:
     with TestClient(application.create(SLICES, stores, governance.authenticate)) as client:
         stores.database.create_all()  # those of the slices that have just been imported
         yield Assistant(client, first.key)
 
 
 @pytest.fixture
-def traffic(stores: Stores, first: governance.FirstLogin) -> Iterator[Traffic]:
+def traffic(stores: Stores, first: FirstLogin) -> Iterator[Traffic]:
     made = Traffic(stores, first.project_id)
     yield made
     made.writer.close()
@@ -67,8 +70,7 @@ def traffic(stores: Stores, first: governance.FirstLogin) -> Iterator[Traffic]:
 
 def key(stores: Stores, project: str, scope: str, role: str = "") -> str:
     with stores.database.begin() as connection:
-        given = {"role": role} if role else {}
-        return governance.mint_key(connection, project_id=project, name="a", scope=scope, actor_id="", **given)[1]
+        return governance.mint_key(connection, project_id=project, name="a", scope=scope, role=role, actor_id="")[1]
 
 
 def test_the_handshake_and_the_tools(assistant: Assistant) -> None:
@@ -176,7 +178,7 @@ def test_a_page_of_another_origin_is_refused(assistant: Assistant) -> None:
     assert assistant.send("ping", origin="http://127.0.0.1:7701").status_code == 200
 
 
-def test_who_may_ask_what(assistant: Assistant, stores: Stores, first: governance.FirstLogin, traffic: Traffic) -> None:
+def test_who_may_ask_what(assistant: Assistant, stores: Stores, first: FirstLogin, traffic: Traffic) -> None:
     span = traffic.span()
     traffic.carry()
     project = first.project_id
@@ -206,3 +208,15 @@ def test_another_project_sees_nothing_and_a_person_is_in_the_audit(
     with stores.database.read() as connection:
         entries = connection.execute(audit.select().where(audit.c.verb == "score.give")).all()
     assert len(entries) == 1
+
+
+def test_the_command_line_has_the_same_tools(stores: Stores, first: FirstLogin, traffic: Traffic) -> None:
+    span = traffic.span("환불", "곧")
+    traffic.carry()
+    environment = {"NORIA_SPANS_URL": stores.settings.spans_url, "NORIA_DATA": str(stores.settings.data)}
+    listed = CliRunner(env=environment).invoke(tools_command.tools, [])
+    assert "search_traces" in listed.output and "max_chars" in listed.output
+    done = CliRunner(env=environment).invoke(tools_command.tools, ["search_traces", '{"q": "환불"}'])
+    assert orjson.loads(done.output)["traces"][0]["trace_id"] == span.trace_id
+    wrong = CliRunner(env=environment).invoke(tools_command.tools, ["search_traces", "q=x"])
+    assert "not an object of JSON" in str(wrong.exception)

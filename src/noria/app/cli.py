@@ -44,7 +44,7 @@ def _references() -> dict[str, list[str]]:
     from noria.app.slices import SLICES
 
     references = [reference for part in SLICES for reference in part.commands]
-    references.append("noria.app.demo.command:demo")
+    references += ["noria.app.demo.command:demo", "noria.app.tools_command:tools"]
     named: dict[str, list[str]] = {}
     for reference in references:
         named.setdefault(reference.rpartition(":")[2].rstrip("_").replace("_", "-"), []).append(reference)

@@ -80,7 +80,11 @@ def answer(request: Request, *, status: int, code: str, message: str, hint: str 
 
 def wants_json(request: Request) -> bool:
     path = request.url.path
-    return path.startswith("/api/") or path == "/mcp" or "application/json" in request.headers.get("accept", "").split(",")[0]
+    return (
+        path.startswith("/api/")
+        or path == "/mcp"
+        or "application/json" in request.headers.get("accept", "").split(",")[0]
+    )
 
 
 async def _known(request: Request, error: NoriaError) -> Response:
