@@ -50,12 +50,13 @@ FROM (
 GROUP BY bucket, endpoint, chosen, arm ORDER BY bucket, endpoint, chosen, arm
 """
 _OVER_TIME: Final = """
-SELECT {from_ns:Int64} + intDiv(call.start_ns - {from_ns:Int64}, {step:Int64}) * {step:Int64} AS bucket,
-    count() AS requests, countIf(call.status = 'error') AS errors, sum(call.input_tokens) AS tokens_in,
-    sum(call.output_tokens) AS tokens_out, sum(call.cost_micros) AS cost,
-    quantilesTDigest(0.5, 0.95, 0.99)(toFloat32((call.end_ns - call.start_ns) / 1e6)) AS latencies,
-    quantileTDigestIf(0.5)(toFloat32((call.first_token_ns - call.start_ns) / 1e6), call.first_token_ns > 0) AS first_token
-FROM traces FINAL ARRAY JOIN calls AS call
+SELECT {from_ns:Int64} + intDiv(start - {from_ns:Int64}, {step:Int64}) * {step:Int64} AS bucket,
+    count() AS requests, countIf(state = 'error') AS errors, sum(tokens_in) AS tokens_in, sum(tokens_out) AS tokens_out,
+    sum(micros) AS cost, quantilesTDigest(0.5, 0.95, 0.99)(toFloat32((end - start) / 1e6)) AS latencies,
+    quantileTDigestIf(0.5)(toFloat32((first - start) / 1e6), first > 0) AS first_token
+FROM traces FINAL
+ARRAY JOIN calls.start_ns AS start, calls.end_ns AS end, calls.first_token_ns AS first, calls.status AS state,
+    calls.input_tokens AS tokens_in, calls.output_tokens AS tokens_out, calls.cost_micros AS micros
 WHERE CONDITIONS GROUP BY bucket ORDER BY bucket
 """
 _READ: Final = (
@@ -104,7 +105,7 @@ def over_time(
         "listed_ns >= {from_ns:Int64} - {day:Int64}",
         "listed_ns < {to_ns:Int64}",
     ]
-    wanted += ["call.start_ns >= {from_ns:Int64}", "call.start_ns < {to_ns:Int64}"]
+    wanted += ["start >= {from_ns:Int64}", "start < {to_ns:Int64}"]
     sql = _OVER_TIME.replace("CONDITIONS", " AND ".join([*wanted, *asked.conditions]))
     values = {**asked.values, "project": project_id, "from_ns": start, "to_ns": end, "step": step, "day": _DAY}
     return [_moment(row) for row in ask(stores, sql, values)]
