@@ -1,5 +1,8 @@
 """How an import goes: once however often, told what was refused, on after a kill, and never all in memory."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import orjson
@@ -110,3 +113,40 @@ def test_ids_and_times_of_all_kinds() -> None:
     ):
         assert abs(nanoseconds(value) - wanted) < 1000, value
     assert nanoseconds("2026-09-21T14:13:20.123456789Z") == 1_790_000_000_123_456_789
+
+
+IMPORT = """
+import sys
+from pathlib import Path
+from noria.core.settings import load
+from noria.stores.connect import Stores
+from noria.tracing.imports.taking import File, Import
+path, state, project = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+run = Import(Stores(load()), project, tool="langfuse", files=[File(path, path.name)])
+def told(*_):
+    print("more", flush=True)
+    sys.stdin.read(1)  # goes on when it is told to
+run.run(told, state)
+"""
+
+
+def test_kill_9_in_the_middle_loses_and_doubles_nothing(desk: Desk) -> None:
+    rows = [{**langfuse_trace(), "id": f"k-{number}", "scores": []} for number in range(700)]
+    file, state = desk.lines("many.jsonl", *rows), desk.folder / "state.json"
+    environment = {**os.environ, **desk.stores.settings.environment()}
+    command = [sys.executable, "-c", IMPORT, str(file.path), str(state), desk.project]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin and process.stdout
+        process.stdout.readline()
+        process.stdin.write(b".")
+        process.stdin.flush()
+        process.stdout.readline()
+        process.kill()
+    desk.tailer.run_once()
+    assert 0 < desk.count("spans") < 2100
+    state.unlink()  # also without knowing how far it was
+    Import(desk.stores, desk.project, tool="langfuse", files=[file]).run(quiet)
+    desk.tailer.run_once()
+    assert desk.count("spans") == 2100
+    assert len(service.list_traces(desk.stores, desk.project, limit=500).items) == 500
+    assert len(desk.spans(trace_id("k-699"))) == 3
