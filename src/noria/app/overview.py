@@ -2,4 +2,6 @@
 
 from noria.core.slices import Nav, Slice
 
-SLICE = Slice(name="app", pages="noria.app.pages:router", nav=(Nav("Overview", "/", order=0),))
+SLICE = Slice(
+    name="app", http="noria.app.metrics:router", pages="noria.app.pages:router", nav=(Nav("Overview", "/", order=0),)
+)

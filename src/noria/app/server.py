@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from noria.app import bootstrap
 from noria.app.effect import InForce
+from noria.app.metrics import Counted
 from noria.app.slices import SLICES
 from noria.core.settings import Settings
 from noria.governance import audit
@@ -62,4 +63,5 @@ def compose(stores: Stores) -> FastAPI:
     app = create(SLICES, stores, authenticate, lifespan=lifespan)
     app.state.audit = audit.record
     app.add_middleware(InForce, stores=stores)
+    app.add_middleware(Counted)
     return app

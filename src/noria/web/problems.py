@@ -82,7 +82,7 @@ def wants_json(request: Request) -> bool:
     path = request.url.path
     return (
         path.startswith("/api/")
-        or path == "/mcp"
+        or path in {"/mcp", "/metrics"}
         or "application/json" in request.headers.get("accept", "").split(",")[0]
     )
 

@@ -21,6 +21,9 @@ from noria.web.auth import Caller
 
 logger = logging.getLogger("noria.tracing")
 
+COUNTED: Counter[str] = Counter()
+"""Spans "kept" and "refused" since this process started."""
+
 Signal = Literal["traces", "logs", "metrics"]
 
 
@@ -46,9 +49,11 @@ def take_traces(stores: Stores, caller: Caller, data: bytes, *, json: bool) -> T
         except Refused as reason:
             reasons[str(reason)] += 1
     refused = reasons.total()
+    COUNTED["refused"] += refused
     if refused and not kept:
         raise BadInput(f"None of the {refused:,} spans could be kept: {_told(reasons)}.")
     stores.journal.append(kept)
+    COUNTED["kept"] += len(kept)
     told = f"{refused:,} spans were not kept: {_told(reasons)}. The other {len(kept):,} were." if refused else ""
     return Taken(len(kept), refused, told)
 
