@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter
 
-from noria.tracing import http, http_scores, otlp_http
+from noria.tracing import http, http_figures, http_scores, otlp_http
 
 router = APIRouter()
 router.include_router(http.router)
+router.include_router(http_figures.router)
 router.include_router(http_scores.router)
 router.include_router(otlp_http.router)
