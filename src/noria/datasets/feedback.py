@@ -65,12 +65,18 @@ def rows(
             report.corrections += 1
         else:
             report.praised += 1
-        source = {"trace_id": answer.trace_id, "score_ids": [score.score_id for score in answer.scores], "via": via}
-        meta: dict[str, Any] = {"endpoint": answer.endpoint, "release": answer.release}
-        if answer.session_id:
-            meta["session"] = answer.session_id
-        messages = _tidied([*answer.input_messages, target], report)
+        meta, source = lineage_of(answer, via)
+        messages = tidied([*answer.input_messages, target], report.masked)
         yield Example(trace_row_id(answer.trace_id), "train", messages, meta, source)
+
+
+def lineage_of(answer: Judged, via: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A row's meta and its source: what gave the answer, and the trace and the scores that it comes from."""
+    meta: dict[str, Any] = {"endpoint": answer.endpoint, "release": answer.release}
+    if answer.session_id:
+        meta["session"] = answer.session_id
+    ids = [score.score_id for score in answer.scores]
+    return meta, {"trace_id": answer.trace_id, "score_ids": ids, "via": via}
 
 
 def _praised(answer: Judged) -> Message | None:
@@ -83,9 +89,10 @@ def _praised(answer: Judged) -> Message | None:
     return given[-1] if given else None
 
 
-def _tidied(messages: list[Message], report: FeedbackReport) -> list[Message]:
+def tidied(messages: list[Message], masked: dict[str, int]) -> list[Message]:
+    """The messages repaired and masked as in a cleaning; `masked` counts each kind of personal data that was replaced."""
     masker, skip = Masker(), frozenset({"role", "type"})
     tidy: list[Message] = in_strings(messages, lambda text: masker.text(repair(text)), skip)
     for kind, count in masker.counts.items():
-        report.masked[kind] = report.masked.get(kind, 0) + count
+        masked[kind] = masked.get(kind, 0) + count
     return tidy

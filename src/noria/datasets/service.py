@@ -242,6 +242,13 @@ def find_row(stores: Stores, version: DatasetVersion, row_id: str) -> int | None
     return parquet.find(part_paths(stores, version), row_id)
 
 
+def row_ids(stores: Stores, version: DatasetVersion) -> set[str]:
+    """The ids of all rows of a version."""
+    from noria.datasets import parquet
+
+    return parquet.ids(part_paths(stores, version))
+
+
 def row_at(stores: Stores, version: DatasetVersion, position: int) -> Example:
     """The row at a position of a version."""
     from noria.datasets import parquet

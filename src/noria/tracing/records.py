@@ -47,10 +47,10 @@ class ScoreView:
 
 @dataclass(frozen=True, slots=True)
 class NewScore:
-    """A score as it is given; `type` may stay empty, then the value says it."""
+    """A score as it is given; `type` may stay empty, then the value says it. A correction may stand without a value (None)."""
 
     name: str
-    value: float | bool | str
+    value: float | bool | str | None
     source: ScoreSource = "user"
     type: ScoreType = ""
     trace_id: str = ""
@@ -59,6 +59,8 @@ class NewScore:
     comment: str = ""
     key: str = ""
     time: datetime | None = None
+    correction: str = ""
+    """The answer that should have been given."""
 
 
 @dataclass(frozen=True, slots=True)

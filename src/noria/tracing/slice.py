@@ -1,6 +1,6 @@
 """What tracing adds to the product."""
 
-from noria.core.slices import Nav, Slice
+from noria.core.slices import Action, Nav, Slice
 
 SLICE = Slice(
     name="tracing",
@@ -9,5 +9,20 @@ SLICE = Slice(
     pages="noria.tracing.pages:router",
     commands=("noria.tracing.commands:journal", "noria.tracing.commands_traces:traces"),
     lineage="noria.tracing.lineage:edges",
-    nav=(Nav("Traces", "/traces", order=10), Nav("Sessions", "/sessions", order=11), Nav("Users", "/users", order=12)),
+    nav=(
+        Nav("Traces", "/traces", order=10),
+        Nav("Sessions", "/sessions", order=11),
+        Nav("Users", "/users", order=12),
+        Nav("Scores", "/scores", order=13),
+    ),
+    actions=(
+        Action(
+            name="score",
+            title="Score",
+            on=("span", "trace", "traces"),
+            permission="feedback",
+            form="noria.tracing.labels:form",
+            do="noria.tracing.labels:judge",
+        ),
+    ),
 )
