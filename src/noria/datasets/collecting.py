@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 from noria.core.errors import BadInput
 from noria.datasets import service, start
-from noria.datasets.from_traces import FEW, FEW_ROWS, MOST, Selection, add, latest
+from noria.datasets.from_traces import FEW, FEW_ROWS, MOST, Selection, add, answer_of, latest
+from noria.datasets.records import message_text
 from noria.stores.connect import Stores
 from noria.tracing import selection
 from noria.tracing.calls import top_calls
@@ -30,7 +31,9 @@ def form(stores: Stores, caller: Caller, target: Target) -> Form:
     if len(target.trace_ids) == 1:
         chosen = {target.trace_ids[0]: target.span_id} if target.span_id else None
         call = next(top_calls(stores, project, target.trace_ids, chosen), None)
-    context = {"names": names, "splits": SPLITS, "call": call, "most": MOST}
+    said = answer_of(call) if call else []
+    text = message_text(said[-1]) if said else ""
+    context = {"names": names, "splits": SPLITS, "call": call, "target_text": text, "most": MOST}
     return Form("datasets/_collect_form.html", context, **counted)
 
 

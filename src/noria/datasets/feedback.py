@@ -13,6 +13,7 @@ from noria.datasets.records import Example, message_text, trace_row_id
 from noria.datasets.repair import in_strings, repair
 from noria.governance.privacy.masking import Masker
 from noria.tracing.records import ScoreView
+from noria.tracing.views import GOOD
 
 
 class Judged(Protocol):
@@ -20,6 +21,8 @@ class Judged(Protocol):
 
     @property
     def trace_id(self) -> str: ...
+    @property
+    def span_id(self) -> str: ...
     @property
     def endpoint(self) -> str: ...
     @property
@@ -80,10 +83,12 @@ def lineage_of(answer: Judged, via: str) -> tuple[dict[str, Any], dict[str, Any]
 
 
 def _praised(answer: Judged) -> Message | None:
-    """The answer as it was given, unless the last number that somebody gave it says it was bad."""
-    numbers = [score for score in answer.scores if score.source in {"user", "person"} and score.number is not None]
-    last = max(numbers, key=lambda score: score.time, default=None)
+    """The answer as it was given, if somebody praised it and the last number that it got does not say it was bad."""
+    said = [one for one in answer.scores if one.is_feedback and one.span_id in {"", answer.span_id}]
+    last = max((one for one in said if one.number is not None), key=lambda one: one.time, default=None)
     if last is not None and last.number is not None and last.number <= 0:
+        return None
+    if last is None and not any(one.label.lower() in GOOD for one in said):
         return None
     given = [message for message in answer.output_messages if message.get("role") == "assistant"]
     return given[-1] if given else None

@@ -95,7 +95,7 @@ def rows(calls: Iterable[Call], split: str, report: TracesReport, check: Callabl
             report.leave("failed")
         elif not any(message_text(message).strip() for message in call.input_messages):
             report.leave("question")
-        elif not (said := _said(call, corrected)):
+        elif not (said := answer_of(call)):
             report.leave("answer")
         else:
             meta, source = lineage_of(call, "correction" if corrected else "trace")
@@ -108,9 +108,9 @@ def rows(calls: Iterable[Call], split: str, report: TracesReport, check: Callabl
             yield Example(row_id, split, tidied([*call.input_messages, *said], report.masked), meta, source)
 
 
-def _said(call: Call, corrected: str) -> list[Message]:
-    """What follows the input; its last message is the target. Empty when nothing was answered."""
-    if corrected:
+def answer_of(call: Call) -> list[Message]:
+    """What follows the input in the row; the last message is the target. Empty when nothing was answered."""
+    if corrected := call.correction:
         return [{"role": "assistant", "content": corrected}]
     last = max((n for n, one in enumerate(call.output_messages) if one.get("role") == "assistant"), default=-1)
     if last < 0 or not message_text(call.output_messages[last]).strip():

@@ -47,8 +47,9 @@ def typed(view: ScoreView) -> str:
 
 
 def last_by(known: list[ScoreView], person_id: str, span_id: str = "") -> ScoreView | None:
-    """What a person last said of a trace, or of one span of it."""
-    return next((one for one in reversed(known) if one.author_id == person_id and one.span_id == span_id), None)
+    """What a person last said of the answer of a trace, or of one span of it, as a whole."""
+    mine = (one for one in reversed(known) if (one.author_id, one.name, one.span_id) == (person_id, FEEDBACK, span_id))
+    return next(mine, None)
 
 
 def judge(stores: Stores, caller: Caller, target: Target, fields: Mapping[str, str]) -> Done:
@@ -88,6 +89,8 @@ def label(fields: Mapping[str, str]) -> NewScore:
     verdict = fields.get("verdict", "")
     if verdict and verdict not in _VERDICTS:
         raise BadInput("An answer is good or bad.")
+    if verdict and value and name == FEEDBACK:
+        raise BadInput("An answer is good or bad, or has a value.", hint="Give the value a name of its own.")
     if verdict and not value:
         return NewScore(name, _VERDICTS[verdict], comment=comment, correction=correction)
     if value and kind == "text":

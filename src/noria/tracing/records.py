@@ -44,6 +44,11 @@ class ScoreView:
     correction: str
     author_id: str
 
+    @property
+    def is_feedback(self) -> bool:
+        """Whether it says if the answer is good: what a user said, or a person under the name feedback."""
+        return self.source == "user" or (self.source == "person" and self.name == "feedback")
+
 
 @dataclass(frozen=True, slots=True)
 class NewScore:
@@ -281,5 +286,5 @@ class FeedbackRow:
     @property
     def correction(self) -> str:
         """The last answer that somebody said should have been given, or nothing."""
-        given = [score for score in self.scores if score.correction]
+        given = [score for score in self.scores if score.correction and score.span_id in {"", self.span_id}]
         return max(given, key=lambda score: score.time).correction if given else ""

@@ -22,6 +22,8 @@ Judged = Literal["correction", "positive"]
 _MINUTE: Final = 60_000_000_000
 _CHUNK: Final = 200
 _GOOD: Final = ("good", "positive", "correct", "yes", "up", "thumbs_up", "like")
+_FEEDBACK: Final = "(source = 'user' OR (source = 'person' AND name = 'feedback'))"
+"""Scores that say whether an answer is good; a person's labels under other names say something else (ScoreView.is_feedback)."""
 _FIGURES: Final = """
 SELECT BUCKET AS bucket, min(start_ns) AS first, t.endpoint AS endpoint,
     if(requested_release > 0, requested_release, release) AS chosen, t.arm AS arm,
@@ -33,11 +35,11 @@ SELECT BUCKET AS bucket, min(start_ns) AS first, t.endpoint AS endpoint,
 FROM (SELECT COLUMNS FROM traces WHERE CONDITIONS) AS t
 LEFT JOIN (
     SELECT trace_id, sum(number) AS total, count(number) AS times FROM scores FINAL
-    WHERE project_id = {project:String} AND source IN ('user', 'person') AND time_ns >= {since:Int64}
+    WHERE project_id = {project:String} AND FEEDBACK AND time_ns >= {since:Int64}
     GROUP BY trace_id
 ) AS given ON given.trace_id = t.trace_id
 GROUP BY bucket, endpoint, chosen, arm ORDER BY bucket, endpoint, chosen, arm
-"""
+""".replace("FEEDBACK", _FEEDBACK)
 _OVER_TIME: Final = """
 SELECT {from_ns:Int64} + intDiv(start_ns - {from_ns:Int64}, {step:Int64}) * {step:Int64} AS bucket,
     count() AS requests, countIf(status = 'error') AS errors, sum(input_tokens) AS tokens_in,
@@ -103,7 +105,7 @@ def feedback_rows(
     """Answers of `endpoint` that somebody corrected or found good (a value above 0, or a label that says so), oldest first."""
     wanted = {
         "correction": "correction != ''",
-        "positive": "number > 0 OR lower(label) IN {good:Array(String)}",
+        "positive": f"{_FEEDBACK} AND (number > 0 OR lower(label) IN {{good:Array(String)}})",
     }
     judged = ask(
         stores,

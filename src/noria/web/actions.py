@@ -148,6 +148,6 @@ def _page(request: Request, caller: Caller, form: Form, **named: Any) -> Respons
 
 
 def _back(sent: list[tuple[str, str]], request: Request) -> str:
-    """The page that the form was on."""
+    """The page that the ticks were on, or the one that led to the form."""
     given = dict(sent).get("next", "")
     return local_path(given) if given else way_back(request)
