@@ -70,7 +70,7 @@ class TracesReport:
     asked: int = 0
     added: int = 0
     corrected: int = 0
-    """Of the rows that are taught: those with the answer that somebody said should have been given."""
+    """Of the rows that came in: those with the answer that somebody said should have been given."""
     replaced: int = 0
     """Rows of a trace that was corrected since."""
     left_out: dict[str, int] = field(default_factory=dict)
@@ -104,7 +104,6 @@ def rows(calls: Iterable[Call], split: str, report: TracesReport, check: Callabl
                 row_id = span_row_id(call.trace_id, call.span_id)
                 report.spans.append([call.trace_id, call.span_id])
             source["span_id"] = call.span_id
-            report.corrected += bool(corrected)
             yield Example(row_id, split, tidied([*call.input_messages, *said], report.masked), meta, source)
 
 
@@ -148,10 +147,12 @@ def add(
         raise _nothing(report)
 
     written: dict[str, Any] = {}
+    fresh = {id(row) for row in new}
 
     def examples() -> Iterator[Example]:
         for example in add_rows(service.read_examples(stores, base) if base else (), new, merged):
             check()
+            report.corrected += id(example) in fresh and example.source["via"] == "correction"
             yield example
         report.added, report.replaced = merged.added, merged.replaced
         report.leave("there", merged.already_there)
