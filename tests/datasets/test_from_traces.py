@@ -186,6 +186,30 @@ def test_a_trace_comes_in_once_and_again_when_it_was_corrected(stores: Stores, p
     assert service.find_version(stores, project, "calls").number == 3
 
 
+def test_rows_that_somebody_else_adds_meanwhile_are_kept(stores: Stores, project: str, traffic: Traffic) -> None:
+    mine, theirs = traffic.span("one", "1"), traffic.span("two", "2")
+    traffic.carry()
+    told: list[str] = []
+
+    def meanwhile() -> None:
+        if not told:
+            told.append("once")
+            added(stores, project, theirs.trace_id)
+
+    version = added(stores, project, mine.trace_id, check=meanwhile)
+    assert (version.number, {row.target for row in service.read_examples(stores, version)}) == (2, {"1", "2"})
+
+    def late() -> None:  # after the base was read: as the first row of the next version is written
+        told.append("again")
+        if len(told) == 3:
+            added(stores, project, third.trace_id)
+
+    third, fourth = traffic.span("three", "3"), traffic.span("four", "4")
+    traffic.carry()
+    version = added(stores, project, fourth.trace_id, check=late)
+    assert (version.number, {row.target for row in service.read_examples(stores, version)}) == (4, {"1", "2", "3", "4"})
+
+
 def test_the_job_adds_all_that_a_search_finds_and_can_be_run_again(
     client: TestClient, stores: Stores, project: str, traffic: Traffic
 ) -> None:

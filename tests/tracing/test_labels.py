@@ -76,7 +76,7 @@ def test_each_kind_of_label_and_a_second_one_in_its_place(
 ) -> None:
     span = traffic.span()
     traffic.carry()
-    one = {"t": span.trace_id}
+    one: dict[str, Any] = {"t": span.trace_id}
     assert say(browser, **one, verdict="bad") == f"/traces/{span.trace_id}?judged=1#feedback"
     page = read(browser, f"/traces/{span.trace_id}")
     assert "found bad" in page, "at once, before the store has it"
@@ -95,7 +95,13 @@ def test_each_kind_of_label_and_a_second_one_in_its_place(
         ("length", "numeric", 12.5, "", ""),
         ("why", "text", "Long.\nVery.", "", ""),
     ]
-    for wrong in ({}, {"value": "x", "kind": "number"}, {"verdict": "fine"}, {"verdict": "good", "value": "1"}):
+    wrongs: list[dict[str, Any]] = [
+        {},
+        {"value": "x", "kind": "number"},
+        {"verdict": "fine"},
+        {"verdict": "good", "value": "1"},
+    ]
+    for wrong in wrongs:
         say(browser, 400, **one, **wrong)
     say(browser, 400, t="x", verdict="good")
     say(browser, 400, **one, name="Bad name", value="1")

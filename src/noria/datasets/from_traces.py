@@ -6,10 +6,11 @@ reason. A version is written only when a row came in.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from noria.core.errors import BadInput, NotFound
+from noria.core.errors import BadInput, Conflict, NotFound
 from noria.core.records import Message
 from noria.datasets import service
 from noria.datasets.feedback import lineage_of, tidied
@@ -25,6 +26,7 @@ MOST: Final = 10_000
 FEW: Final = 50
 """Traces that are added while a page waits, to a dataset of at most FEW_ROWS rows; more are a job."""
 FEW_ROWS: Final = 5_000
+_ATTEMPTS: Final = 5
 REASONS: Final[dict[str, str]] = {
     "there": "Stands in the dataset already.",
     "answer": "Answered nothing.",
@@ -132,25 +134,47 @@ def add(
 ) -> DatasetVersion:
     """Write the next version of the dataset `name` (made when there is none), with a row of each trace.
 
-    Raises BadInput when no row came in, with the reasons; BadFilter, Unavailable.
+    Raises BadInput when no row came in, with the reasons; BadFilter, Unavailable; Conflict when others write without end.
     """
     service.check_name(name)
-    base = latest(stores, project_id, name)
-    report, merged = TracesReport(), MergeReport()
+    report = TracesReport()
     traces = which.traces(stores, project_id)
     report.asked = len(traces)
     chosen = {traces[0]: which.span_id} if which.span_id and traces else {}
     calls = list(top_calls(stores, project_id, traces, chosen))
     report.leave("missing", len(traces) - len(calls))
-    new = _unknown(stores, base, list(rows(calls, check_split(split), report, check)), report)
-    if not new:
-        raise _nothing(report)
+    new = list(rows(calls, check_split(split), report, check))
+    for attempt in range(_ATTEMPTS):
+        base, again = latest(stores, project_id, name), deepcopy(report)
+        try:
+            return service.write_version(
+                stores,
+                project_id=project_id,
+                name=name,
+                **_joined(stores, base, new, again, check),
+                parent_id=base.id if base else None,
+                operation="from_traces",
+                actor_id=actor_id,
+                job_id=job_id,
+                after=base.number if base else 0,
+            )
+        except Conflict:  # somebody else added rows meanwhile: theirs must be in the version after it too
+            if attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError("the last attempt returns or raises")
 
-    written: dict[str, Any] = {}
-    fresh = {id(row) for row in new}
+
+def _joined(
+    stores: Stores, base: DatasetVersion | None, new: Sequence[Example], report: TracesReport, check: Callable[[], None]
+) -> dict[str, Any]:
+    """The examples of the next version, and its report, which is filled while they stream. Raises BadInput for no new row."""
+    coming, written = _unknown(stores, base, new, report), dict[str, Any]()
+    if not coming:
+        raise _nothing(report)
+    fresh, merged = {id(row) for row in coming}, MergeReport()
 
     def examples() -> Iterator[Example]:
-        for example in add_rows(service.read_examples(stores, base) if base else (), new, merged):
+        for example in add_rows(service.read_examples(stores, base) if base else (), coming, merged):
             check()
             report.corrected += id(example) in fresh and example.source["via"] == "correction"
             yield example
@@ -161,17 +185,7 @@ def add(
             raise _nothing(report)
         written.update(asdict(report), by_split=merged.by_split)
 
-    return service.write_version(
-        stores,
-        project_id=project_id,
-        name=name,
-        examples=examples(),
-        parent_id=base.id if base else None,
-        operation="from_traces",
-        report=written,
-        actor_id=actor_id,
-        job_id=job_id,
-    )
+    return {"examples": examples(), "report": written}
 
 
 def latest(stores: Stores, project_id: str, name: str) -> DatasetVersion | None:
