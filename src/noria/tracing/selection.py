@@ -32,7 +32,7 @@ def found(stores: Stores, project_id: str, which: Where, most: int) -> Iterator[
     while True:
         limit = min(_PIECE, most - len(told))
         rows = reading.newest(stores, project_id, which, limit=limit + 1, cursor=cursor)
-        page = cut(rows, limit, lambda row: (row["start_ns"], row["trace_id"]))
+        page = cut(rows, limit, lambda row: (row["listed_ns"], row["trace_id"]))
         for row in page.items:
             if row["trace_id"] not in told and len(told) < most:
                 told[row["trace_id"]] = None
