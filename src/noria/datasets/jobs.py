@@ -122,6 +122,27 @@ def from_feedback(context: JobContext) -> dict[str, Any]:
     )
 
 
+def from_traces(context: JobContext) -> dict[str, Any]:
+    """Args: name, split, and a from_traces.Selection's. Adds rows of traces to the dataset's latest version."""
+    from noria.datasets import from_traces as verb
+
+    if done := service.version_of_job(context.stores, context.project_id, context.job_id):
+        return result(done)
+    args = context.args
+    version = verb.add(
+        context.stores,
+        project_id=context.project_id,
+        name=args["name"],
+        which=verb.Selection.of(args),
+        split=args["split"],
+        actor_id=context.actor_id,
+        job_id=context.job_id,
+        check=context.check,
+    )
+    context.progress(version.rows, version.rows, f"{version.report['added']:,} rows added")
+    return result(version)
+
+
 def merge(context: JobContext) -> dict[str, Any]:
     """Args: name, version_ids. Joins the rows of the versions, in this order; the first one is the parent."""
     if done := service.version_of_job(context.stores, context.project_id, context.job_id):

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from noria.core.errors import NotFound
 from noria.datasets import changes, service, start, views
+from noria.datasets.from_traces import REASONS
 from noria.datasets.options import Options
 from noria.governance import people
 from noria.jobs import service as jobs
@@ -117,6 +118,7 @@ def dataset_page(
         q=q,
         steps=[(step, STEPS[step], getattr(Options(), step)) for step in STEPS],
         masked=views.MASKED,
+        left_out=REASONS,
         endpoints=[one.name for one in registry.list_endpoints(stores, project, limit=50).items],
         job=_job(stores, caller, job),
     )

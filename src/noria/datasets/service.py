@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, insert, select
 
 from noria.core import clock, ids
-from noria.core.errors import BadInput, NotFound
+from noria.core.errors import BadInput, Conflict, NotFound
 from noria.datasets import tables
 from noria.datasets.records import Dataset, DatasetVersion, Example
 from noria.governance import audit
@@ -149,8 +149,11 @@ def write_version(
     report: dict[str, Any],
     actor_id: str,
     job_id: str = "",
+    after: int | None = None,
 ) -> DatasetVersion:
     """Write the examples as the next version of a dataset, which is made when it is only named (`name`).
+
+    `after` is the number of the version that must still be the latest (0: there is none), else Conflict is raised.
 
     `report` is read after the last example, so it may be filled while they stream; an exception out of `examples` leaves
     no trace. Raises BadInput when there is no example at all.
@@ -169,11 +172,14 @@ def write_version(
     version_id = ids.new_id()
     with stores.database.begin() as connection:
         dataset_id = dataset_id or create(connection, project_id=project_id, name=name, actor_id=actor_id)
+        number = _next_number(connection, project_id, dataset_id)
+        if after is not None and number != after + 1:
+            raise Conflict("Somebody else wrote a version meanwhile; nothing was written.", hint="Try again.")
         row = {
             "id": version_id,
             "project_id": project_id,
             "dataset_id": dataset_id,
-            "number": _next_number(connection, project_id, dataset_id),
+            "number": number,
             "parent_id": parent_id,
             "operation": operation,
             "rows": parts.rows,
@@ -240,6 +246,13 @@ def find_row(stores: Stores, version: DatasetVersion, row_id: str) -> int | None
     from noria.datasets import parquet
 
     return parquet.find(part_paths(stores, version), row_id)
+
+
+def row_ids(stores: Stores, version: DatasetVersion) -> set[str]:
+    """The ids of all rows of a version."""
+    from noria.datasets import parquet
+
+    return parquet.ids(part_paths(stores, version))
 
 
 def row_at(stores: Stores, version: DatasetVersion, position: int) -> Example:

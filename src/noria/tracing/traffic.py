@@ -22,6 +22,8 @@ Judged = Literal["correction", "positive"]
 _MINUTE: Final = 60_000_000_000
 _CHUNK: Final = 200
 _GOOD: Final = ("good", "positive", "correct", "yes", "up", "thumbs_up", "like")
+_FEEDBACK: Final = "(source = 'user' OR (source = 'person' AND name = 'feedback'))"
+"""Scores that say whether an answer is good; a person's labels under other names say something else (ScoreView.is_feedback)."""
 _DAY: Final = 86_400_000_000_000
 """How much later than its trace a model call may begin and still be counted."""
 _FIGURES: Final = """
@@ -40,14 +42,14 @@ FROM (
     LEFT JOIN (
         SELECT trace_id, groupArray((span_id, total, times)) AS said FROM (
             SELECT trace_id, span_id, ifNull(sum(number), 0) AS total, count(number) AS times FROM scores FINAL
-            WHERE project_id = {project:String} AND source IN ('user', 'person') AND time_ns >= {since:Int64}
+            WHERE project_id = {project:String} AND FEEDBACK AND time_ns >= {since:Int64}
             GROUP BY trace_id, span_id
         ) GROUP BY trace_id
     ) AS given ON given.trace_id = t.trace_id
     WHERE CONDITIONS
 )
 GROUP BY bucket, endpoint, chosen, arm ORDER BY bucket, endpoint, chosen, arm
-"""
+""".replace("FEEDBACK", _FEEDBACK)
 _READ: Final = (
     *("span_id", "start_ns", "end_ns", "endpoint", "release", "requested_release", "arm", "status"),
     *("input_tokens", "output_tokens", "cost_micros"),
@@ -83,7 +85,7 @@ def feedback_rows(
     """Answers of `endpoint` that somebody corrected or found good (a value above 0, or a label that says so), oldest first."""
     wanted = {
         "correction": "correction != ''",
-        "positive": "number > 0 OR lower(label) IN {good:Array(String)}",
+        "positive": f"{_FEEDBACK} AND (number > 0 OR lower(label) IN {{good:Array(String)}})",
     }
     judged = ask(
         stores,

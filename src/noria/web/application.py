@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 from noria import __version__
 from noria.core.slices import Slice, resolve
 from noria.stores.connect import Stores
-from noria.web import i18n, problems, templates
+from noria.web import actions, i18n, problems, templates
 from noria.web.auth import Authenticate, Caller, allow, permission_of
 from noria.web.boundary import Boundary
 
@@ -51,6 +51,8 @@ def create(
             app.include_router(resolve(part.http))
         if part.pages:
             app.include_router(resolve(part.pages), include_in_schema=False)
+        for action in part.actions:
+            app.include_router(actions.routes(action), include_in_schema=False)
     app.mount("/static", StaticFiles(directory=templates.STATIC), name="static")
     if not any(route.path == "/" for route in _routes(app.routes)):
         app.add_api_route("/", _first_page, include_in_schema=False)
