@@ -43,7 +43,7 @@ _OF_TYPE: Final = {int: "Int64", bool: "Bool", str: "String"}
 _JSON: Final = frozenset({"input_messages", "output_messages", "parameters", "attributes"})
 _LATER_COLUMNS: Final = (
     "ALTER TABLE scores ADD COLUMN IF NOT EXISTS session_id String,"
-    " ADD COLUMN IF NOT EXISTS value_type LowCardinality(String)",
+    " ADD COLUMN IF NOT EXISTS value_type LowCardinality(String), ADD COLUMN IF NOT EXISTS attributes String",
     f"ALTER TABLE spans ADD COLUMN IF NOT EXISTS facts {_FACTS_TYPE}",
     f"ALTER TABLE traces ADD COLUMN IF NOT EXISTS facts {_FACTS_TYPE},"
     f" ADD COLUMN IF NOT EXISTS requested_model {_LOW}, ADD COLUMN IF NOT EXISTS tags Array(String)",
@@ -169,7 +169,7 @@ def span_of(row: Mapping[str, Any]) -> Span:
 
 def score_of(row: Mapping[str, Any]) -> Score:
     """The score in a row of `scores`."""
-    return Score.from_dict(dict(row))
+    return Score.from_dict({**row, "attributes": json.loads(row.get("attributes") or "{}")})
 
 
 def _statements() -> Iterable[str]:

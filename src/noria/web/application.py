@@ -23,7 +23,16 @@ from noria.web.auth import Authenticate, Caller, allow, permission_of
 from noria.web.boundary import Boundary
 
 PUBLIC: Final[frozenset[str]] = frozenset(
-    {"/healthz", "/static", "/static/vega.js", "/lang/{code}", "/login", "/api/login", "/api/feedback/signed/{token}"}
+    {
+        "/healthz",
+        "/api/public/health",
+        "/static",
+        "/static/vega.js",
+        "/lang/{code}",
+        "/login",
+        "/api/login",
+        "/api/feedback/signed/{token}",
+    }
 )
 """Paths that anybody may ask for: they show nothing of any project. A feedback link is its own permission."""
 
@@ -80,6 +89,12 @@ def _routes(routes: Sequence[BaseRoute]) -> Iterator[RouteContext]:
 async def health() -> dict[str, str]:
     """Whether the process answers; says nothing about what it holds."""
     return {"status": "ok", "version": __version__}
+
+
+@_kit.get("/api/public/health", include_in_schema=False)
+async def langfuse_health() -> dict[str, str]:
+    """The same where Langfuse's clients ask."""
+    return {"status": "OK", "version": __version__}
 
 
 @_kit.get("/api/openapi.json", include_in_schema=False)
