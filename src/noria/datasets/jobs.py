@@ -197,7 +197,7 @@ def seal(context: JobContext) -> dict[str, Any]:
         )
         made += [version] if version else []
         if version is None or items.end_sealing(stores, dataset_id, context.job_id):
-            return {"versions": [one.name for one in made], "rows": made[-1].rows if made else 0}
+            return result(made[-1]) if made else {}
 
 
 def _wait_for_quiet(context: JobContext, dataset_id: str) -> None:

@@ -148,8 +148,7 @@ def _column(one: Mapping[str, Any], where: str, place: str) -> tuple[str, dict[s
     name = str(one.get("column"))
     if name == "metadata":
         key = {f"{place}_key": f"langfuse.observation.metadata.{one.get('key', '')}"}
-        # Newer clients write each value as JSON, so that its text stands in quotes.
-        return f"trim(BOTH '\"' FROM JSONExtractString(attributes, {{{place}_key:String}}))", key
+        return f"trim(BOTH '\"' FROM JSONExtractRaw(attributes, {{{place}_key:String}}))", key
     if name not in COLUMNS:
         raise BadInput(f"{where}: there is no column {name[:40]!r} to filter by here.", hint=_listed(COLUMNS))
     return COLUMNS[name][0], {}
