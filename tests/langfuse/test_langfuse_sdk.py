@@ -86,6 +86,32 @@ def _check_datasets(seen: dict[str, Any]) -> None:
     assert seen["expected"]["capital-1"] == {"city": "Seoul!"}
 
 
+def test_version_4_reads_back_traces_sessions_and_runs(see: See) -> None:
+    seen = see("use_v4.py", "langfuse4")
+    traces = seen["traces"]
+    assert traces["one"] == ["support", "chat-4", "bob", ["old"], {"args": ["Why?"], "kwargs": {}}, True, "3"]
+    assert traces["cost"] == [0.003, 17, 5]
+    assert traces["scores"] == [["Helpful", 1.0, "True"]]
+    assert traces["pages"] == [2, 2, True]
+    assert (traces["observations"], traces["observation"]) == (["answer"], "tea-1")
+    assert traces["session"] is True
+    assert "chat-4" in traces["sessions"]
+    assert seen["scores"] == {
+        "given": "hand-1",
+        "found": 2,
+        "word": ["CATEGORICAL", "fine", True],
+        "pages": [3, 3],
+    }
+    assert seen["runs"] == {
+        "items": 3,
+        "run": ["first", 3, True],
+        "listed": ["first"],
+        "run items": 3,
+        "deleted": "Dataset run successfully deleted",
+        "left": 0,
+    }
+
+
 def test_noria_has_it_all_as_its_own(home: Home, kept: dict[str, Any]) -> None:
     if not kept:
         pytest.skip("needs what the newest version left")
@@ -127,29 +153,3 @@ def test_pages_show_what_came(home: Home, kept: dict[str, Any]) -> None:
         picture = browser.get(pictured[start : pictured.index('"', start)])
         assert picture.headers["content-type"] == "image/png"
         assert picture.content.startswith(b"\x89PNG")
-
-
-def test_version_4_reads_back_traces_sessions_and_runs(see: See) -> None:
-    seen = see("use_v4.py", "langfuse4")
-    traces = seen["traces"]
-    assert traces["one"] == ["support", "chat-4", "bob", ["old"], {"args": ["Why?"], "kwargs": {}}, True, "3"]
-    assert traces["cost"] == [0.003, 17, 5]
-    assert traces["scores"] == [["Helpful", 1.0, "True"]]
-    assert traces["pages"] == [2, 2, True]
-    assert (traces["observations"], traces["observation"]) == (["answer"], "tea-1")
-    assert traces["session"] is True
-    assert "chat-4" in traces["sessions"]
-    assert seen["scores"] == {
-        "given": "hand-1",
-        "found": 2,
-        "word": ["CATEGORICAL", "fine", True],
-        "pages": [3, 3],
-    }
-    assert seen["runs"] == {
-        "items": 3,
-        "run": ["first", 3, True],
-        "listed": ["first"],
-        "run items": 3,
-        "deleted": "Dataset run successfully deleted",
-        "left": 0,
-    }

@@ -237,14 +237,18 @@ def _find(stores: Stores, project_id: str, item_id: str, likely: Dataset | None)
             return None  # cleaning has taken it out since
         return Known(to_item(example), dataset, row["status"] == "archived", row["created_at"], row["updated_at"])
     for dataset in [likely] if likely else service.list_datasets(stores, project_id, limit=_LOOKED_AT).items:
-        if (example := _in_version(stores, dataset, item_id)) is not None:
+        if (example := _in_version(stores, dataset, item_id, known=False)) is not None:
             time = dataset.changed_at or dataset.created_at
             return Known(to_item(example), dataset, False, time, time)
     return None
 
 
-def _in_version(stores: Stores, dataset: Dataset, item_id: str) -> Example | None:
-    version = version_at(stores, dataset, None)
+def _in_version(stores: Stores, dataset: Dataset, item_id: str, *, known: bool = True) -> Example | None:
+    """The row of this id in the newest version. An id that is not known is only looked for where something else wrote rows."""
+    made = service.versions(stores, dataset.project_id, dataset.name) if dataset.latest else []
+    if not known and all(version.operation == "items" for version in made):
+        return None
+    version = made[0] if made else None
     position = service.find_row(stores, version, item_id) if version else None
     return service.row_at(stores, version, position) if version and position is not None else None
 
