@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
@@ -34,7 +33,7 @@ class Public:
     project: str
     admin: str
 
-    def __call__(self, method: str, path: str, key: str = "", **options: Any) -> httpx.Response:
+    def __call__(self, method: str, path: str, key: str = "", **options: Any) -> Any:
         return self.client.request(method, f"/api/public{path}", auth=("pk", key or self.admin), **options)
 
     def key(self, scope: str, role: str = "", project: str = "") -> str:

@@ -135,6 +135,12 @@ def count_waiting(connection: Connection, dataset_id: str) -> tuple[int, datetim
     return row[0], row[1], row[2]
 
 
+def waiting(stores: Stores, dataset: Dataset) -> int:
+    """How many items wait for a version."""
+    with stores.database.read() as connection:
+        return count_waiting(connection, dataset.id)[0]
+
+
 def seal(stores: Stores, *, project_id: str, dataset_id: str, actor_id: str, job_id: str) -> DatasetVersion | None:
     """Make one version of all that waits; None when nothing waits, or no row would be left.
 

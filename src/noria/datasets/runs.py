@@ -100,6 +100,13 @@ def get(stores: Stores, dataset: Dataset, name: str) -> tuple[Run, list[RunItem]
         return run, [RunItem(**row) for row in rows]
 
 
+def count(stores: Stores, run_id: str) -> int:
+    """How many items it has."""
+    query = select(func.count()).select_from(tables.run_items).where(tables.run_items.c.run_id == run_id)
+    with stores.database.read() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
 def remove(stores: Stores, dataset: Dataset, name: str, actor_id: str) -> None:
     """Forget the run; its traces and their scores stay. Raises NotFound."""
     with stores.database.begin() as connection:

@@ -162,7 +162,9 @@ def trace_page(
         slug=slug,
         term=filters.term,
         live=judged or clock.now() - whole.start < _YOUNG,
-        mine=next((one for one in reversed(opened.scores) if one.author_id == caller.id), None),
+        mine=next(
+            (one for one in reversed(opened.scores) if one.author_id == caller.id and one.source == "person"), None
+        ),
     )
 
 

@@ -86,7 +86,8 @@ def sign(score: ScoreView) -> int:
     if score.number is not None:
         return 1 if score.number > 0 else -1
     if score.label:
-        return 1 if score.label.lower() in GOOD else -1
+        said_by_people = score.source in {"user", "person"}  # a category that code gave ("warm") is neither
+        return 1 if score.label.lower() in GOOD else -1 if said_by_people else 0
     return 0
 
 

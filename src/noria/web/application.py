@@ -23,18 +23,10 @@ from noria.web.auth import Authenticate, Caller, allow, permission_of
 from noria.web.boundary import Boundary
 
 PUBLIC: Final[frozenset[str]] = frozenset(
-    {
-        "/healthz",
-        "/api/public/health",
-        "/static",
-        "/static/vega.js",
-        "/lang/{code}",
-        "/login",
-        "/api/login",
-        "/api/feedback/signed/{token}",
-    }
+    {"/healthz", "/static", "/static/vega.js", "/lang/{code}", "/login", "/api/login", "/api/feedback/signed/{token}"}
+    | {"/api/public/health", "/api/public/media/{media_id}/content/{project_id}/{token}"}
 )
-"""Paths that anybody may ask for: they show nothing of any project. A feedback link is its own permission."""
+"""Paths that anybody may ask for: they show nothing of any project. Links of feedback and media are their own permission."""
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
