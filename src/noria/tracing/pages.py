@@ -20,6 +20,7 @@ from noria.stores.connect import Stores
 from noria.tracing import (
     filters,
     pages_figures,
+    pages_media,
     pages_people,
     pages_scores,
     pages_trace,
@@ -286,6 +287,7 @@ def _time(text: str) -> datetime:
 
 
 router.include_router(pages_figures.router)
+router.include_router(pages_media.router)
 router.include_router(pages_people.router)
 router.include_router(pages_scores.router)
 router.include_router(pages_trace.router)

@@ -24,8 +24,9 @@ from noria.web.boundary import Boundary
 
 PUBLIC: Final[frozenset[str]] = frozenset(
     {"/healthz", "/static", "/static/vega.js", "/lang/{code}", "/login", "/api/login", "/api/feedback/signed/{token}"}
+    | {"/api/public/health", "/api/public/media/{media_id}/content/{project_id}/{token}"}
 )
-"""Paths that anybody may ask for: they show nothing of any project. A feedback link is its own permission."""
+"""Paths that anybody may ask for: they show nothing of any project. Links of feedback and media are their own permission."""
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -82,6 +83,12 @@ def _routes(routes: Sequence[BaseRoute]) -> Iterator[RouteContext]:
 async def health() -> dict[str, str]:
     """Whether the process answers; says nothing about what it holds."""
     return {"status": "ok", "version": __version__}
+
+
+@_kit.get("/api/public/health", include_in_schema=False)
+async def langfuse_health() -> dict[str, str]:
+    """The same where Langfuse's clients ask."""
+    return {"status": "OK", "version": __version__}
 
 
 @_kit.get("/api/openapi.json", include_in_schema=False)
