@@ -6,6 +6,7 @@ SLICE = Slice(
     name="datasets",
     tables="noria.datasets.tables",
     http="noria.datasets.routes:router",
+    tools="noria.datasets.tools:tools",
     pages="noria.datasets.pages:router",
     jobs={
         "datasets.import": "noria.datasets.jobs:import_files",

@@ -5,9 +5,15 @@ from noria.core.slices import Action, Nav, Slice
 SLICE = Slice(
     name="tracing",
     tables="noria.tracing.tables",
+    tools="noria.tracing.tools:tools",
     http="noria.tracing.routes:router",
     pages="noria.tracing.pages:router",
-    commands=("noria.tracing.commands:journal", "noria.tracing.commands_traces:traces"),
+    jobs={"tracing.import": "noria.tracing.jobs:import_traces"},
+    commands=(
+        "noria.tracing.commands:journal",
+        "noria.tracing.commands_traces:traces",
+        "noria.tracing.commands_import:import_",
+    ),
     lineage="noria.tracing.lineage:edges",
     nav=(
         Nav("Dashboard", "/dashboard", order=9),

@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 from noria import __version__
 from noria.core.slices import Slice, resolve
 from noria.stores.connect import Stores
-from noria.web import actions, i18n, problems, templates
+from noria.web import actions, i18n, mcp, problems, templates
 from noria.web.auth import Authenticate, Caller, allow, permission_of
 from noria.web.boundary import Boundary
 
@@ -47,6 +47,7 @@ def create(
     app.add_middleware(Boundary, max_body_mb=stores.settings.max_body_mb, max_upload_mb=stores.settings.max_upload_mb)
     problems.install(app)
     app.include_router(_kit)
+    app.include_router(mcp.router)
     for part in slices:
         if part.http:
             app.include_router(resolve(part.http))

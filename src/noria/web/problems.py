@@ -69,7 +69,7 @@ def describe(errors: list[dict[str, Any]]) -> str:
 
 
 def answer(request: Request, *, status: int, code: str, message: str, hint: str = "") -> Response:
-    """The error in the shape that suits the address: JSON below /api, a page elsewhere."""
+    """The error in the shape that suits the address: JSON below /api and for assistants, a page elsewhere."""
     document = problem(status=status, code=code, message=message, hint=hint)
     if request.url.path.startswith(f"{langfuse.PREFIX}/"):  # where Langfuse's clients look for words
         document |= {"error": code, "message": f"{message} {hint}".strip()}
@@ -83,7 +83,11 @@ def answer(request: Request, *, status: int, code: str, message: str, hint: str 
 
 def wants_json(request: Request) -> bool:
     path = request.url.path
-    return path.startswith("/api/") or "application/json" in request.headers.get("accept", "").split(",")[0]
+    return (
+        path.startswith("/api/")
+        or path == "/mcp"
+        or "application/json" in request.headers.get("accept", "").split(",")[0]
+    )
 
 
 async def _known(request: Request, error: NoriaError) -> Response:

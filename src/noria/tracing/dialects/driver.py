@@ -12,7 +12,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from noria.core.records import Message
-from noria.tracing.dialects import genai, google, langfuse, logfire, mlflow, openinference, openlit, traceloop, unknown
+from noria.tracing.dialects import (
+    genai,
+    google,
+    langfuse,
+    langsmith,
+    logfire,
+    mlflow,
+    openinference,
+    openlit,
+    traceloop,
+    unknown,
+)
 from noria.tracing.dialects import vercel as vercel_ai
 from noria.tracing.dialects.messages import decoded, messages, plain, written
 from noria.tracing.dialects.table import Build, Side, Table
@@ -21,7 +32,7 @@ from noria.tracing.otlp.raw import Event, Raw
 
 TABLES: Final = (
     *(openinference.TABLE, langfuse.TABLE, mlflow.TABLE, vercel_ai.TABLE, google.TABLE),
-    *(traceloop.TABLE, logfire.TABLE, openlit.TABLE, genai.TABLE),
+    *(langsmith.TABLE, traceloop.TABLE, logfire.TABLE, openlit.TABLE, genai.TABLE),
 )
 """From the most particular to the one that others build on."""
 
