@@ -9,7 +9,7 @@ from noria.core import clock
 from noria.core.errors import NotFound
 from noria.core.records import ScoreSource, Span
 from noria.stores.connect import Stores
-from noria.tracing import filters, groups, outline, scores, service, traffic
+from noria.tracing import figures, filters, groups, outline, scores, service, traffic
 from noria.tracing.records import NewScore, ScoreFilter, TraceFilter, TraceRow
 from noria.web.auth import Caller
 from noria.web.tools import Arguments, Tool
@@ -68,6 +68,13 @@ class OverTime(Arguments):
     steps: int = Field(24, ge=1, le=200, description="Pieces of that time.")
 
 
+class Shares(Arguments):
+    by: figures.By = "model"
+    hours: float = Field(24, gt=0, le=24 * 365)
+    q: str = Field("", max_length=1000, description=_Q)
+    limit: int = Field(20, ge=1, le=100)
+
+
 class ByEndpoint(Arguments):
     hours: float = Field(24, gt=0, le=24 * 365)
     endpoint: str = Field("", description="Only this one.")
@@ -102,6 +109,13 @@ def tools() -> tuple[Tool, ...]:
             OverTime,
             _over_time,
             untrusted=False,
+        ),
+        Tool(
+            "traffic_by",
+            "Figures by model, endpoint, user, …",
+            "Requests, errors, tokens, cost in micro-dollars and latency of each model, endpoint, prompt, user or session.",
+            Shares,
+            _shares,
         ),
         Tool(
             "traffic_by_endpoint",
@@ -234,10 +248,15 @@ def vars_of(row: Any) -> dict[str, Any]:
 
 def _over_time(stores: Stores, caller: Caller, given: OverTime) -> Any:
     until = clock.now()
-    since = until - timedelta(hours=given.hours)
-    which = TraceFilter(q=given.q, live=True)
-    found = traffic.over_time(stores, caller.project_id, since, until, which=which, steps=given.steps)
-    return {"since": since, "until": until, "pieces": found}
+    asked = figures.Question(caller.project_id, until - timedelta(hours=given.hours), until, given.q)
+    found = [piece for _, piece in figures.over_time(stores, asked, steps=given.steps)]
+    return {"since": asked.since, "until": until, "pieces": found}
+
+
+def _shares(stores: Stores, caller: Caller, given: Shares) -> Any:
+    until = clock.now()
+    asked = figures.Question(caller.project_id, until - timedelta(hours=given.hours), until, given.q)
+    return {"since": asked.since, "until": until, "rows": figures.shares(stores, asked, given.by, most=given.limit)}
 
 
 def _by_endpoint(stores: Stores, caller: Caller, given: ByEndpoint) -> Any:

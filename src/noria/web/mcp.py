@@ -1,7 +1,7 @@
 """The Model Context Protocol at /mcp: streamable HTTP without sessions, one JSON-RPC message in, one JSON answer out.
 
 In: POST with a key of Noria. Out: what the protocol asks for the methods of tools; there are no resources, prompts or streams, so GET is
-refused as the protocol allows. The decision to know (design/0008-mcp.md): written by hand, because the official SDK would cost the idle
+refused as the protocol allows. The decision to know (design/0009-mcp.md): written by hand, because the official SDK would cost the idle
 server more memory than all of this. A page of another origin is refused (DNS rebinding), whatever key it brings.
 """
 
