@@ -8,17 +8,19 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any, Final
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from noria.core import clock
 from noria.core.errors import Conflict, NoriaError, Unavailable
 from noria.core.records import Score, Span
+from noria.governance import projects
 from noria.stores.connect import Stores
 from noria.stores.lock import PidLock
 from noria.stores.shipping import Batch, JournalReader
 from noria.stores.spans import NoTable
-from noria.tracing import schema
+from noria.tracing import migrations, retention, schema
 from noria.tracing.joining import content_row, joined
 
 logger = logging.getLogger("noria.tracing")
@@ -67,7 +69,7 @@ class Tailer:
     def run_once(self) -> int:
         """Ship everything that is there; the number of records. Raises Unavailable when the store is away."""
         if not self._prepared:
-            schema.prepare(self._stores.spans)
+            migrations.prepare(self._stores.spans)
             self._prepared = True
         shipped = 0
         for batch in self._reader.batches():
@@ -139,11 +141,15 @@ class Tailer:
         if time.monotonic() - self._cleaned_at < _RETENTION and self._cleaned_at:
             return
         self._cleaned_at = time.monotonic()
-        before = clock.now() - timedelta(days=self._stores.settings.keep_span_days)
         try:
-            schema.drop_old(self._stores.spans, before)
+            with self._stores.database.read() as connection:
+                own = projects.keep_span_days(connection)
+            days = self._stores.settings.keep_span_days
+            retention.drop_old(self._stores.spans, retention.kept(clock.now(), days, own))
         except NoriaError as error:
             logger.warning("Old spans could not be dropped: %s", error.message)
+        except SQLAlchemyError as error:  # whose days are not known: nothing goes
+            logger.warning("Old spans were not dropped, the records cannot be read: %s", type(error).__name__)
 
 
 def _span(record: dict[str, Any]) -> Span:

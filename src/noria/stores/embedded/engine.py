@@ -14,6 +14,7 @@ from typing import Any, Final
 
 _CODE: Final = re.compile(r"Code: (\d+)\. (.*)", re.DOTALL)
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+_DATABASE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DEFAULTS: Final = {"async_insert": "0", "max_partitions_per_insert_block": "0"}
 _AT_ONCE: Final = 8
 
@@ -69,16 +70,24 @@ class Engine:
         self._chdb: Any = _chdb
         self._first = self._chdb.connect(f"{folder}?config-file={config}")
 
-    def query(self, sql: str, *, form: str, parameters: Mapping[str, str], settings: Mapping[str, str]) -> bytes:
+    def query(
+        self,
+        sql: str,
+        *,
+        form: str,
+        parameters: Mapping[str, str],
+        settings: Mapping[str, str],
+        database: str = "",
+    ) -> bytes:
         """The result in the format that `sql` names, else in `form`. Parameters are in ClickHouse's escaped text form."""
-        with self._connection(settings) as connection, _engine_errors():
+        with self._connection(settings, database) as connection, _engine_errors():
             result = connection.query(sql, form, params=dict(parameters))
             data: bytes = result.bytes()
             return data
 
-    def insert(self, sql: str, *, form: str, data: bytes, settings: Mapping[str, str]) -> int:
+    def insert(self, sql: str, *, form: str, data: bytes, settings: Mapping[str, str], database: str = "") -> int:
         """Insert `data`, which is in format `form`, by the statement `sql` (without FORMAT); all of it or nothing."""
-        with self._connection(settings) as connection, _engine_errors():
+        with self._connection(settings, database) as connection, _engine_errors():
             stream = connection.send_insert(sql, form)
             try:
                 if data:
@@ -101,12 +110,14 @@ class Engine:
         self._first.close()
 
     @contextmanager
-    def _connection(self, settings: Mapping[str, str]) -> Iterator[Any]:
+    def _connection(self, settings: Mapping[str, str], database: str) -> Iterator[Any]:
         with self._slots:
             connection = self._chdb.connect(str(self._folder))
             try:
                 with _engine_errors():
                     connection.query(f"SET {_assignments({**_DEFAULTS, **settings})}", "TSV")
+                    if database:
+                        connection.query(f"USE {_quoted(database)}", "TSV")
                 yield connection
             finally:
                 connection.close()
@@ -126,6 +137,12 @@ def _assignments(settings: Mapping[str, str]) -> str:
             raise EngineError(f"Code: 115. DB::Exception: Setting {name!r} is not known. (UNKNOWN_SETTING)")
     values = {name: str(value).replace("\\", "\\\\").replace("'", "\\'") for name, value in settings.items()}
     return ", ".join(f"{name}='{value}'" for name, value in values.items())
+
+
+def _quoted(name: str) -> str:
+    if not _DATABASE.fullmatch(name):
+        raise EngineError(f"Code: 81. DB::Exception: Database {name!r} does not exist. (UNKNOWN_DATABASE)")
+    return f"`{name}`"
 
 
 def _leave_out(*names: str) -> None:

@@ -136,17 +136,22 @@ class _Handler(BaseHTTPRequestHandler):
             body = b""
         parameters = {name[6:]: value for name, value in given.items() if name.startswith("param_")}
         settings = {k: v for k, v in given.items() if k not in _NOT_SETTINGS and not k.startswith("param_")}
+        database = given.get("database") or self.headers.get("X-ClickHouse-Database", "")
         query = given.get("query", "").encode()
         statement = query + b"\n" + body if query else body
         if (found := _INSERT.match(statement)) is not None:
             rows = self.server.engine.insert(
-                found[1].decode(), form=found[2].decode(), data=statement[found.end() :], settings=settings
+                found[1].decode(),
+                form=found[2].decode(),
+                data=statement[found.end() :],
+                settings=settings,
+                database=database,
             )
             self._answer(200, b"", {"X-ClickHouse-Summary": json.dumps({"written_rows": str(rows)})})
             return
         form = given.get("default_format") or "TabSeparated"
         result = self.server.engine.query(
-            statement.decode(errors="replace"), form=form, parameters=parameters, settings=settings
+            statement.decode(errors="replace"), form=form, parameters=parameters, settings=settings, database=database
         )
         self._answer(200, result, {"X-ClickHouse-Timezone": "UTC"})
 
