@@ -44,6 +44,6 @@ def test_steps_are_done_once_and_noted(spans: ClickHouseSpans) -> None:
 def test_a_store_of_a_newer_noria_is_refused(spans: ClickHouseSpans) -> None:
     migrations.prepare(spans)
     spans.insert("schema_steps", ("number", "name", "time_ns"), [[99, "of tomorrow", 1]], token="99")
-    with pytest.raises(Conflict, match="newer version of Noria .step 99") as refused:
+    with pytest.raises(Conflict, match="newer version of Noria") as refused:
         migrations.prepare(spans)
     assert refused.value.code == "newer_store"

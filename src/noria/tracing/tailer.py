@@ -26,6 +26,8 @@ from noria.tracing.joining import content_row, joined
 logger = logging.getLogger("noria.tracing")
 
 _TURN: Final = 0.1
+_LONGEST_TURN: Final = 0.5
+"""A turn that took long (each project's week is a part of its own) is followed by a longer pause: fewer, larger inserts."""
 _PATIENCE: Final = 1.0
 """Seconds between tries while the store is away, or while another process carries the journals."""
 _RETENTION: Final = 3600.0
@@ -82,6 +84,7 @@ class Tailer:
         away = False
         while True:
             last = stop.is_set()
+            began = time.monotonic()
             try:
                 self.run_once()
                 self._drop_old()
@@ -98,7 +101,8 @@ class Tailer:
                 away = True
             if last:
                 return
-            stop.wait(_PATIENCE / 4 if away else _TURN)
+            pause = max(_TURN, min(_LONGEST_TURN, time.monotonic() - began))
+            stop.wait(_PATIENCE / 4 if away else pause)
 
     def _ship(self, batch: Batch) -> None:
         spans: list[Span] = []
