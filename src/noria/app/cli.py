@@ -39,7 +39,8 @@ def _references() -> dict[str, str]:
     from noria.app.slices import SLICES
 
     references = [reference for part in SLICES for reference in part.commands]
-    references.append("noria.app.demo.command:demo")
+    references += ["noria.app.demo.command:demo"]
+    references += ["noria.app.backup.commands:backup", "noria.app.backup.commands:restore"]
     return {reference.rpartition(":")[2].rstrip("_").replace("_", "-"): reference for reference in references}
 
 

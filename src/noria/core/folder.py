@@ -36,6 +36,11 @@ class Folder:
         return self.root / "spans"
 
     @property
+    def spans_lock(self) -> Path:
+        """Held by the store process."""
+        return self.root / "spans.lock"
+
+    @property
     def files(self) -> Path:
         """Content-addressed files: dataset parts, artifacts."""
         return self.root / "files"
@@ -54,6 +59,11 @@ class Folder:
     def journal(self) -> Path:
         """Span and score journals, one folder for each writing process."""
         return self.root / "journal"
+
+    @property
+    def carrying(self) -> Path:
+        """Locked while a batch of a journal goes into the span store, and by a backup while it takes both as they are."""
+        return self.journal / "carrying.lock"
 
     @property
     def responses(self) -> Path:

@@ -17,7 +17,7 @@ from noria.core.errors import Conflict, NoriaError, Unavailable
 from noria.core.records import Score, Span
 from noria.governance import projects
 from noria.stores.connect import Stores
-from noria.stores.lock import PidLock
+from noria.stores.lock import Gate, PidLock
 from noria.stores.shipping import Batch, JournalReader
 from noria.stores.spans import NoTable
 from noria.tracing import migrations, retention, schema
@@ -73,12 +73,16 @@ class Tailer:
         if not self._prepared:
             migrations.prepare(self._stores.spans)
             self._prepared = True
-        shipped = 0
-        for batch in self._reader.batches():
-            self._ship(batch)
-            self._reader.done(batch)
+        shipped, gate = 0, Gate(self._stores.settings.folder.carrying)
+        batches = iter(self._reader.batches())
+        while True:
+            with gate:  # a backup takes journals and store as they are between two batches
+                batch = next(batches, None)
+                if batch is None:
+                    return shipped
+                self._ship(batch)
+                self._reader.done(batch)
             shipped += len(batch.records)
-        return shipped
 
     def _carry(self, stop: threading.Event) -> None:
         away = False

@@ -136,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = b""
         parameters = {name[6:]: value for name, value in given.items() if name.startswith("param_")}
         settings = {k: v for k, v in given.items() if k not in _NOT_SETTINGS and not k.startswith("param_")}
-        database = given.get("database") or self.headers.get("X-ClickHouse-Database", "")
+        database = given.get("database") or self.headers.get("X-ClickHouse-Database") or ""
         query = given.get("query", "").encode()
         statement = query + b"\n" + body if query else body
         if (found := _INSERT.match(statement)) is not None:

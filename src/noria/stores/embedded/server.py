@@ -32,7 +32,7 @@ def run(settings: Settings) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with PidLock(folder.spans.with_name("spans.lock")):
+    with PidLock(folder.spans_lock):
         engine = Engine(folder.spans, memory_mb=settings.store_memory_mb)
         front = Front(engine, secrets.token_urlsafe(32))
         thread = threading.Thread(target=front.serve_forever, kwargs={"poll_interval": 0.1}, name="front", daemon=True)
