@@ -79,14 +79,22 @@ def test_a_backup_under_load_has_all_that_was_acknowledged_once(installation: In
     assert restored.folder.secret.read_bytes() == settings.folder.secret.read_bytes()
 
 
-@pytest.fixture
-def small(settings: Settings) -> Settings:
-    """An installation that is stopped, with records, a key file and one file."""
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of an installation that is stopped, with records, a key file and one file."""
+    settings = load({}, data=tmp_path_factory.mktemp("stopped") / "data")
     prepare(settings)
     make_key(settings)
     stores = Stores(settings)
     stores.files.put(b"x" * 100_000)
     stores.close()
+    return settings.data
+
+
+@pytest.fixture
+def small(settings: Settings, stopped: Path) -> Settings:
+    """A copy of it."""
+    shutil.copytree(stopped, settings.data, dirs_exist_ok=True)
     return settings
 
 
@@ -153,7 +161,7 @@ def test_a_folder_in_use_and_a_newer_noria_are_refused(small: Settings, tmp_path
     with pytest.raises(NotFound):
         restore.restore(kept, tmp_path / "new", at="1999")
     for newer in ({"version": "99.0"}, {"records": "9999"}, {"spans": 999}, {"format": 2}):
-        future = replace(made, made_at="20990101T000000000000Z", **newer)  # type: ignore[arg-type]
+        future = replace(made, made_at="20990101T000000000000Z", **newer)
         (kept / "backups" / future.name).write_bytes(future.encoded())
         with pytest.raises(Conflict) as refused:
             restore.restore(kept, tmp_path / "new", at="2099")
@@ -167,7 +175,7 @@ def test_a_backup_from_elsewhere_writes_nothing_outside(small: Settings, tmp_pat
     made = take(small, kept).manifest
     entry = replace(made.files[0], path=path)
     for wrong in ({"files": [entry]}, {"files": [], "links": {"spans/x": "../../outside"}}):
-        bad = replace(made, made_at="20990101T000000000000Z", **wrong)  # type: ignore[arg-type]
+        bad = replace(made, made_at="20990101T000000000000Z", **wrong)
         (kept / "backups" / bad.name).write_bytes(bad.encoded())
         with pytest.raises(BadInput, match=r"outside|out of"):
             restore.restore(kept, tmp_path / "new", at="2099")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from noria.core import clock
+from noria.core import clock, ids
 from noria.core.errors import Conflict
 from noria.stores import ports
 from noria.stores.spans import NoTable
@@ -41,7 +41,7 @@ def prepare(spans: ports.Spans) -> None:
         for statement in step.statements:
             spans.command(statement)
         row = [step.number, step.name, clock.now_ns()]
-        spans.insert("schema_steps", _COLUMNS, [row], token=f"schema_steps/{step.number}")
+        spans.insert("schema_steps", _COLUMNS, [row], token=ids.new_id())
 
 
 def pending(spans: ports.Spans, steps: Sequence[Step] = STEPS) -> list[Step]:

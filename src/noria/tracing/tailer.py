@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from noria.core import clock
+from noria.core import clock, ids
 from noria.core.errors import Conflict, NoriaError, Unavailable
 from noria.core.records import Score, Span
 from noria.governance import projects
@@ -20,7 +20,7 @@ from noria.stores.connect import Stores
 from noria.stores.lock import Gate, PidLock
 from noria.stores.shipping import Batch, JournalReader
 from noria.stores.spans import NoTable
-from noria.tracing import migrations, retention, schema
+from noria.tracing import doubt, migrations, retention, schema
 from noria.tracing.joining import content_row, joined
 
 logger = logging.getLogger("noria.tracing")
@@ -142,8 +142,14 @@ class Tailer:
     def _insert(
         self, table: str, columns: Sequence[str], rows: list[list[Any]], batch: Batch, prefix: str = ""
     ) -> None:
-        if rows:
-            self._stores.spans.insert(table, columns, rows, token=f"{prefix}{table}/{batch.token}")
+        if not rows:
+            return
+        token = f"{prefix}{table}/{batch.token}"
+        if batch.again and prefix:  # the same rows under the same keys once more: which one stays does not matter
+            token = f"{token}/{ids.new_id()}"
+        self._stores.spans.insert(table, columns, rows, token=token)
+        if batch.again and not prefix and (left := doubt.missing(self._stores.spans, table, columns, rows)):
+            self._stores.spans.insert(table, columns, left, token=f"{token}/{ids.new_id()}")
 
     def _drop_old(self) -> None:
         if time.monotonic() - self._cleaned_at < _RETENTION and self._cleaned_at:
