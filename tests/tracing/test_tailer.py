@@ -206,13 +206,10 @@ def test_a_token_that_the_store_knows_without_having_the_rows_loses_nothing(
 ) -> None:
     traffic.carry()
     wanted = [traffic.span().trace_id for _ in range(3)]
-    judged = service.give_feedback(stores, project_id=project, author_id="", source="user", trace_id=wanted[0], value=1)
-    for batch in JournalReader(stores.settings.folder.journal).batches():  # planned, and never said to be done
-        for table in ("spans", "traces", "scores"):  # as after an insert that failed between the tokens and the rows
-            columns = ("project_id", "trace_id")
-            stores.spans.insert(table, columns, [["another", "x"]], token=f"{table}/{batch.token}")
-    assert Tailer(stores).run_once() == 4
+    batch = next(JournalReader(stores.settings.folder.journal).batches())  # planned, and nobody says that it is done
+    assert batch.writer.name == "gateway"
+    for table in ("spans", "traces"):  # as after an insert that failed between the tokens and the rows
+        stores.spans.insert(table, ("project_id", "trace_id"), [["another", "x"]], token=f"{table}/{batch.token}")
+    assert Tailer(stores).run_once() == 3
     assert counted(stores, project) == Counter(wanted)
     assert {row.trace_id for row in service.list_traces(stores, project, limit=10, cursor=None).items} == set(wanted)
-    [score] = service.get_trace(stores, project, wanted[0]).scores
-    assert score.score_id == judged.score_id
