@@ -100,6 +100,11 @@ class Folder:
         return self.root / "counters.bin"
 
     @property
+    def room(self) -> Path:
+        """What spans and journals take of the disk, as the worker last saw it: noria.tracing.room.Room as JSON."""
+        return self.run / "room.json"
+
+    @property
     def engines(self) -> Path:
         """Local engines that run now: {engine key: {"url", "state", "pid", "error"}}, replaced atomically."""
         return self.run / "engines.json"

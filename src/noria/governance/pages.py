@@ -238,7 +238,7 @@ def project_page(request: Request, stores: StoresDep, caller: Admin) -> Response
     with stores.database.read() as connection:
         found = projects.get_project(connection, caller.project_id)
     days = stores.settings.keep_span_days
-    return render(request, caller, "governance/project.html", project=found, installation_days=days)
+    return render(request, caller, "governance/project.html", project=found, installation_days=days, fresh=None)
 
 
 @router.post("/settings/project/keep-spans")

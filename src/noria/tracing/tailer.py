@@ -20,7 +20,7 @@ from noria.stores.connect import Stores
 from noria.stores.lock import Gate, PidLock
 from noria.stores.shipping import Batch, JournalReader
 from noria.stores.spans import NoTable
-from noria.tracing import doubt, migrations, retention, schema
+from noria.tracing import doubt, migrations, retention, room, schema
 from noria.tracing.joining import content_row, joined
 
 logger = logging.getLogger("noria.tracing")
@@ -31,6 +31,7 @@ _LONGEST_TURN: Final = 0.5
 _PATIENCE: Final = 1.0
 """Seconds between tries while the store is away, or while another process carries the journals."""
 _RETENTION: Final = 3600.0
+_ROOM: Final = 60.0
 
 
 class Tailer:
@@ -43,6 +44,8 @@ class Tailer:
         self._thread: threading.Thread | None = None
         self._prepared = False
         self._cleaned_at = 0.0
+        self._looked_at = 0.0
+        self._room: room.Level = "ok"
 
     def start(self) -> None:
         """Run in a thread of this process until `stop`."""
@@ -93,7 +96,7 @@ class Tailer:
                 self.run_once()
                 self._drop_old()
                 away = False
-            except Unavailable as error:
+            except (Unavailable, Conflict) as error:
                 self._prepared = self._prepared and not isinstance(error, NoTable)
                 if not away:
                     logger.info("Waiting to carry journals: %s", error.message)
@@ -103,6 +106,7 @@ class Tailer:
                 code = getattr(error, "code", "")
                 logger.error("A journal batch could not be stored and is kept: %s %s", type(error).__name__, code)
                 away = True
+            self._keep_room()
             if last:
                 return
             pause = max(_TURN, min(_LONGEST_TURN, time.monotonic() - began))
@@ -164,6 +168,17 @@ class Tailer:
             logger.warning("Old spans could not be dropped: %s", error.message)
         except SQLAlchemyError as error:  # whose days are not known: nothing goes
             logger.warning("Old spans were not dropped, the records cannot be read: %s", type(error).__name__)
+
+    def _keep_room(self) -> None:
+        if time.monotonic() - self._looked_at < _ROOM and self._looked_at:
+            return
+        self._looked_at = time.monotonic()
+        try:
+            self._room = room.keep(self._stores, self._room)
+        except NoriaError as error:
+            logger.debug("The room on the disk is not known: %s", error.message)
+        except SQLAlchemyError as error:
+            logger.warning("The weeks that were dropped could not be noted in the audit: %s", type(error).__name__)
 
 
 def _span(record: dict[str, Any]) -> Span:
