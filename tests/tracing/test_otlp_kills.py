@@ -181,7 +181,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_there_twice(installation: I
     waited = time.monotonic() - asked
     installation.server.end(signal.SIGTERM)
     eventually("the journals are empty", lambda: not list(settings.folder.journal.glob("*/*.seg")), 30)
-    for table in ("spans", "traces"):
+    for table in ("spans", "traces FINAL"):
         found = stored(table)
         assert set(senders.acknowledged) <= found.keys() <= senders.sent, table
         assert set(found.values()) == {1}, f"a row of {table} stands twice"

@@ -11,11 +11,10 @@ from noria.stores import ports
 
 _KEYS: Final = {
     "spans": ("project_id", "trace_id", "span_id"),
-    "traces": ("project_id", "trace_id", "span_id"),
     "contents": ("project_id", "trace_id", "span_id", "time_ns", "digest"),
     "scores": ("project_id", "trace_id", "score_id"),
 }
-"""What names a row of each table."""
+"""What names a row of each table that is looked at."""
 _AT_ONCE: Final = 1_000
 
 

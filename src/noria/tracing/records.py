@@ -100,7 +100,11 @@ class ScoreRow:
 
 @dataclass(frozen=True, slots=True)
 class TraceRow:
-    """One trace in a list: its root span without payloads. `input` and `output` are the first few hundred characters."""
+    """One trace in a list, without payloads: named by its root span (the top one that came when the root has not).
+
+    Tokens and cost are those of all its model calls, each counted once; endpoint, release, arm, provider, prompt and model are the first
+    that one of them says, `models` all models that answered. `input` and `output` are the first few hundred characters.
+    """
 
     trace_id: str
     span_id: str
@@ -131,6 +135,12 @@ class TraceRow:
     tags: list[str]
     input: str
     output: str
+    spans: int = 1
+    errors: int = 0
+    """Spans that failed."""
+    calls: int = 0
+    """Model calls."""
+    models: list[str] = field(default_factory=list)
     scores: list[ScoreView] = field(default_factory=list)
 
 
