@@ -9,7 +9,7 @@ from noria.core import clock
 from noria.core.errors import NotFound
 from noria.core.records import ScoreSource, Span
 from noria.stores.connect import Stores
-from noria.tracing import filters, groups, outline, scores, service, traffic
+from noria.tracing import figures, filters, groups, outline, scores, service, traffic
 from noria.tracing.records import NewScore, ScoreFilter, TraceFilter, TraceRow
 from noria.web.auth import Caller
 from noria.web.tools import Arguments, Tool
@@ -66,6 +66,7 @@ class OverTime(Arguments):
     hours: float = Field(24, gt=0, le=24 * 365)
     q: str = Field("", max_length=1000, description=f"{_Q} For one model: model:NAME.")
     steps: int = Field(24, ge=1, le=200, description="Pieces of that time.")
+    by: figures.By | None = Field(None, description="Tell groups apart as well: the 20 that cost most.")
 
 
 class ByEndpoint(Arguments):
@@ -235,9 +236,10 @@ def vars_of(row: Any) -> dict[str, Any]:
 def _over_time(stores: Stores, caller: Caller, given: OverTime) -> Any:
     until = clock.now()
     since = until - timedelta(hours=given.hours)
-    which = TraceFilter(q=given.q, live=True)
-    found = traffic.over_time(stores, caller.project_id, since, until, which=which, steps=given.steps)
-    return {"since": since, "until": until, "pieces": found}
+    asked = figures.Question(caller.project_id, since, until, given.q)
+    pieces = [one for _, one in figures.over_time(stores, asked, steps=given.steps)]
+    groups = figures.shares(stores, asked, given.by, most=20) if given.by else []
+    return {"since": since, "until": until, "whole": figures.whole(stores, asked), "pieces": pieces, "groups": groups}
 
 
 def _by_endpoint(stores: Stores, caller: Caller, given: ByEndpoint) -> Any:
