@@ -57,6 +57,8 @@ class Slice:
     """Job name to "module:function"; the function takes a noria.jobs.context.JobContext and returns a JSON dict."""
     commands: tuple[str, ...] = ()
     """Click commands or groups, each "module:attribute"."""
+    tools: str = ""
+    """"module:function": the tools of noria.web.tools that this slice gives to assistants."""
     nav: tuple[Nav, ...] = ()
     lineage: str = ""
     """"module:function" `(stores, project_id, kind, id) -> list[Edge]`: the edges this slice knows about a node."""

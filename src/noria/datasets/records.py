@@ -77,6 +77,10 @@ class Dataset:
     description: str
     author_id: str
     created_at: datetime
+    known_as: str = ""
+    """Its name on the platform that it came from, where that cannot be a name here."""
+    about: dict[str, Any] = field(default_factory=dict)
+    """What clients keep beside it: metadata, and schemas of input and expected output."""
     latest: int = 0
     rows: int = 0
     splits: dict[str, int] = field(default_factory=dict)

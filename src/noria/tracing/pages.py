@@ -17,7 +17,19 @@ from noria.core import clock
 from noria.core.errors import BadInput
 from noria.registry import service as registry
 from noria.stores.connect import Stores
-from noria.tracing import filters, pages_people, pages_scores, pages_trace, saved, selection, service, traffic, views
+from noria.tracing import (
+    filters,
+    pages_figures,
+    pages_media,
+    pages_people,
+    pages_scores,
+    pages_trace,
+    saved,
+    selection,
+    service,
+    traffic,
+    views,
+)
 from noria.tracing.filters import BadFilter
 from noria.tracing.records import TraceFilter, TraceRow, Traffic
 from noria.web.auth import Caller, allow
@@ -274,6 +286,8 @@ def _time(text: str) -> datetime:
         raise BadInput("That is no moment.", hint="Like 2026-05-01T12:00:00+00:00.") from error
 
 
+router.include_router(pages_figures.router)
+router.include_router(pages_media.router)
 router.include_router(pages_people.router)
 router.include_router(pages_scores.router)
 router.include_router(pages_trace.router)

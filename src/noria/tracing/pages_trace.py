@@ -16,11 +16,12 @@ from noria.core import clock
 from noria.core.errors import BadInput
 from noria.core.records import Span
 from noria.stores.connect import Stores
-from noria.tracing import filters, labels, outline, service, views
+from noria.tracing import filters, labels, media, outline, service, views
 from noria.tracing.filters import BadFilter
 from noria.tracing.records import Outline, ScoreView, Step, Totals
 from noria.web.auth import Caller, allow
 from noria.web.deps import StoresDep
+from noria.web.langfuse import Reference, references, slug
 from noria.web.templates import render, see_other
 
 router = APIRouter()
@@ -28,6 +29,8 @@ router = APIRouter()
 Viewer = Annotated[Caller, allow("view")]
 SpanId = Annotated[str, Query(max_length=16)]
 At = Annotated[int | None, Query(ge=0, le=10_000_000, alias="from")]
+_FILES: Final = 20
+"""Media files of one span that its page shows."""
 _YOUNG: Final = timedelta(hours=1)
 """How long after a trace its page keeps asking for new judgements."""
 
@@ -46,6 +49,14 @@ class Shown:
     @property
     def answered(self) -> list[views.Turn]:
         return views.turns(self.span.get("output_messages", []))
+
+    @property
+    def files(self) -> list[Reference]:
+        """Media files that the span speaks of, each once."""
+        found = references(
+            [self.span.get("input_messages"), self.span.get("output_messages"), self.span.get("attributes")]
+        )
+        return list({one.media_id: one for one in found}.values())[:_FILES]
 
     @property
     def title(self) -> str:
@@ -153,6 +164,8 @@ def trace_page(
         found=None if found is None else len(found),
         refused=refused,
         most=outline.FOUND,
+        drawn=media.SHOWN,
+        slug=slug,
         term=filters.term,
         live=judged or clock.now() - whole.start < _YOUNG,
         **labels.fields_of(labels.last_by(opened.scores, caller.id), one=True),
