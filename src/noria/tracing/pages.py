@@ -17,7 +17,17 @@ from noria.core import clock
 from noria.core.errors import BadInput
 from noria.registry import service as registry
 from noria.stores.connect import Stores
-from noria.tracing import filters, pages_media, pages_people, pages_trace, saved, service, traffic, views
+from noria.tracing import (
+    filters,
+    pages_figures,
+    pages_media,
+    pages_people,
+    pages_trace,
+    saved,
+    service,
+    traffic,
+    views,
+)
 from noria.tracing.filters import BadFilter
 from noria.tracing.records import TraceFilter, TraceRow, Traffic
 from noria.web.auth import Caller, allow
@@ -275,6 +285,7 @@ def _time(text: str) -> datetime:
         raise BadInput("That is no moment.", hint="Like 2026-05-01T12:00:00+00:00.") from error
 
 
+router.include_router(pages_figures.router)
 router.include_router(pages_media.router)
 router.include_router(pages_people.router)
 router.include_router(pages_trace.router)

@@ -208,20 +208,30 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """Traces that began in one piece of a time, which starts at `time`."""
+class Figures:
+    """Model calls that began in a time, which starts at `time`. Latencies are None when there was no call."""
 
     time: datetime
     requests: int
     errors: int
     input_tokens: int
     output_tokens: int
+    cached_tokens: int
     cost_micros: int
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
     first_token_ms: float | None
     """Median of those that streamed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one endpoint, model, user, … caused; `name` is "" for calls that tell of none."""
+
+    name: str
+    traces: int
+    figures: Figures
 
 
 @dataclass(frozen=True, slots=True)

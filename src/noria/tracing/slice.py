@@ -9,5 +9,11 @@ SLICE = Slice(
     pages="noria.tracing.pages:router",
     commands=("noria.tracing.commands:journal", "noria.tracing.commands_traces:traces"),
     lineage="noria.tracing.lineage:edges",
-    nav=(Nav("Traces", "/traces", order=10), Nav("Sessions", "/sessions", order=11), Nav("Users", "/users", order=12)),
+    nav=(
+        Nav("Dashboard", "/dashboard", order=9),
+        Nav("Costs", "/costs", order=13),
+        Nav("Traces", "/traces", order=10),
+        Nav("Sessions", "/sessions", order=11),
+        Nav("Users", "/users", order=12),
+    ),
 )

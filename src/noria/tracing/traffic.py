@@ -5,7 +5,6 @@ stay with the arm. What is counted are model calls, wherever they stand in their
 that no user caused (live = false) is left out unless asked for.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -13,9 +12,9 @@ from typing import Any, Final, Literal
 from noria.core import clock
 from noria.core.records import Span
 from noria.stores.connect import Stores
-from noria.tracing import schema, service
+from noria.tracing import schema
 from noria.tracing.reading import ask, moment, nanoseconds
-from noria.tracing.records import FeedbackRow, Moment, TraceFilter, Traffic
+from noria.tracing.records import FeedbackRow, Traffic
 from noria.tracing.service import scores_of
 
 Judged = Literal["correction", "positive"]
@@ -49,15 +48,6 @@ FROM (
 )
 GROUP BY bucket, endpoint, chosen, arm ORDER BY bucket, endpoint, chosen, arm
 """
-_OVER_TIME: Final = """
-SELECT {from_ns:Int64} + intDiv(call.start_ns - {from_ns:Int64}, {step:Int64}) * {step:Int64} AS bucket,
-    count() AS requests, countIf(call.status = 'error') AS errors, sum(call.input_tokens) AS tokens_in,
-    sum(call.output_tokens) AS tokens_out, sum(call.cost_micros) AS cost,
-    quantilesTDigest(0.5, 0.95, 0.99)(toFloat32((call.end_ns - call.start_ns) / 1e6)) AS latencies,
-    quantileTDigestIf(0.5)(toFloat32((call.first_token_ns - call.start_ns) / 1e6), call.first_token_ns > 0) AS first_token
-FROM traces FINAL ARRAY JOIN calls AS call
-WHERE CONDITIONS GROUP BY bucket ORDER BY bucket
-"""
 _READ: Final = (
     *("span_id", "start_ns", "end_ns", "endpoint", "release", "requested_release", "arm", "status"),
     *("input_tokens", "output_tokens", "cost_micros"),
@@ -81,33 +71,6 @@ def summary(
     """Figures per release and arm since `since` (None: all that is kept); `time` is that of the first request."""
     start = nanoseconds(since) if since is not None else 0
     return _figures(stores, project_id, endpoint, start, bucket="0", live_only=live_only)
-
-
-def over_time(
-    stores: Stores,
-    project_id: str,
-    since: datetime,
-    until: datetime,
-    *,
-    which: TraceFilter | None = None,
-    steps: int = 60,
-) -> list[Moment]:
-    """Figures of all traces that `which` lets through, in at most `steps` equal pieces of a time; empty ones are left out.
-
-    Raises BadFilter, Unavailable.
-    """
-    start, end = nanoseconds(since), nanoseconds(until)
-    step = max(-(-(end - start) // steps), _MINUTE)
-    asked = service.conditions_of(which or TraceFilter(live=True))
-    wanted = [
-        "project_id = {project:String}",
-        "listed_ns >= {from_ns:Int64} - {day:Int64}",
-        "listed_ns < {to_ns:Int64}",
-    ]
-    wanted += ["call.start_ns >= {from_ns:Int64}", "call.start_ns < {to_ns:Int64}"]
-    sql = _OVER_TIME.replace("CONDITIONS", " AND ".join([*wanted, *asked.conditions]))
-    values = {**asked.values, "project": project_id, "from_ns": start, "to_ns": end, "step": step, "day": _DAY}
-    return [_moment(row) for row in ask(stores, sql, values)]
 
 
 def feedback_rows(
@@ -181,23 +144,6 @@ def _figures(
     sql = sql.replace("ARRAYS", ", ".join(f"c_{name} AS {name}" for name in read))
     rows = ask(stores, sql, {"project": project_id, "since": since, "endpoint": endpoint, "day": _DAY})
     return [_traffic(row) for row in rows]
-
-
-def _moment(row: dict[str, Any]) -> Moment:
-    p50, p95, p99 = (round(value, 1) for value in row["latencies"])
-    first = row["first_token"]
-    return Moment(
-        time=moment(row["bucket"]),
-        requests=row["requests"],
-        errors=row["errors"],
-        input_tokens=row["tokens_in"],
-        output_tokens=row["tokens_out"],
-        cost_micros=row["cost"],
-        p50_ms=p50,
-        p95_ms=p95,
-        p99_ms=p99,
-        first_token_ms=None if math.isnan(first) else round(first, 1),
-    )
 
 
 def _traffic(row: dict[str, Any]) -> Traffic:

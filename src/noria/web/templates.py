@@ -172,6 +172,7 @@ def _environment() -> Environment:
     for name in ("number", "percent", "moment", "ago", "duration", "exact"):
         environment.filters[name] = pass_context(_filter(name))
     environment.filters |= {"bytes": _bytes, "pretty": _pretty, "script_json": _script_json, "iso": datetime.isoformat}
+    environment.filters["sum_of"] = lambda micros: f"${money.sum_of(micros)}"
     environment.filters["dollars"] = lambda micros: f"${money.dollars(micros)}"
     return environment
 
