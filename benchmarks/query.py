@@ -23,7 +23,7 @@ import psutil
 from noria.core import clock
 from noria.core.settings import load
 from noria.stores.connect import Stores
-from noria.tracing import figures, outline, schema, service
+from noria.tracing import figures, migrations, outline, schema, service
 from noria.tracing.records import TraceFilter
 
 BARS = {"latest_50": 50, "filtered": 50, "one_trace": 50, "search": 50, "dashboard_30_days": 100}
@@ -129,7 +129,7 @@ def until(ready: Callable[[], bool]) -> None:
 
 def measure(stores: Stores, pid: int, options: argparse.Namespace) -> dict[str, float]:
     """CPU milliseconds of each question, by name, and what else is worth knowing."""
-    schema.prepare(stores.spans)
+    migrations.prepare(stores.spans)
     began = time.monotonic()
     fill(stores, options.spans)
     store = psutil.Process(pid)

@@ -148,6 +148,17 @@ def test_pages_show_what_came(home: Home, kept: dict[str, Any]) -> None:
         assert page.url.path == f"/traces/{kept['traces']['trace']}"
         assert "Why?" in page.text
         assert "chat-7" in page.text
+        names = [one["name"] for one in home.get("/api/datasets")["items"]]
+        [name] = [one for one in names if one.startswith("team-a-capitals-")]
+        listed = browser.get(f"/datasets/{name}")
+        assert listed.status_code == 200
+        for words in ("Team A/capitals", "Items one by one", "first try", "mean exact"):
+            assert words in listed.text
+        prompt = browser.get(
+            "/prompts/" + next(one["name"] for one in home.get("/api/prompts")["items"] if one["tags"])
+        )
+        assert "Team A/greeting" in prompt.text
+        assert "temperature" in browser.get(f"{prompt.url}?version=1").text
         pictured = browser.get(f"/traces/{kept['media']['trace']}").text
         start = pictured.index('<img src="/media/') + len('<img src="')
         picture = browser.get(pictured[start : pictured.index('"', start)])

@@ -33,9 +33,13 @@ class StoreProcess:
 
     def start(self) -> None:
         """Start it and wait until it listens."""
-        self._process = subprocess.Popen(self.command(), env=self.environment())
+        self.launch()
         eventually("the store listens", lambda: self._announced() or self._process_ended())
         assert not self._process_ended()
+
+    def launch(self) -> None:
+        """Start it without waiting."""
+        self._process = subprocess.Popen(self.command(), env=self.environment())
 
     def kill(self) -> None:
         assert self._process is not None

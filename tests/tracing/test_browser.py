@@ -21,7 +21,7 @@ from noria.governance.records import FirstLogin
 from noria.governance.slice import SLICE as GOVERNANCE
 from noria.registry.slice import SLICE as REGISTRY
 from noria.stores.connect import Stores
-from noria.tracing import rollup, schema
+from noria.tracing import migrations, rollup, schema
 from noria.tracing.slice import SLICE
 from noria.web import application
 from tests.tracing.conftest import TICK, Traffic
@@ -90,7 +90,7 @@ def shown(browser: Browser, address: str, first: FirstLogin) -> Iterator[Page]:
 
 def large_trace(stores: Stores, project: str, count: int) -> str:
     """Put a trace of `count` spans into the store: an agent whose steps have ten calls each."""
-    schema.prepare(stores.spans)
+    migrations.prepare(stores.spans)
     trace, now = ids.new_trace_id(), clock.now_ns() - 60 * 10**9
     spans = []
     for number in range(count):

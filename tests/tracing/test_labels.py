@@ -22,6 +22,7 @@ from noria.stores.connect import Stores
 from noria.tracing import fresh, scores, service, tally, views
 from noria.tracing.records import ScoreFilter, ScoreView
 from noria.tracing.slice import SLICE
+from noria.tracing.traffic import feedback_rows, summary
 from noria.web import application
 from tests.tracing.conftest import Traffic
 
@@ -208,3 +209,23 @@ def test_ticked_traces_are_compared(browser: TestClient, stores: Stores, traffic
     assert answer.headers["location"] == f"/traces/compare?t={two[0]}&t={two[1]}"
     assert browser.post("/traces/compare", data={"csrf": token[1], "t": two[:1]}).status_code == 400
     assert service.list_traces(stores, traffic.project).items
+
+
+def test_a_label_of_another_name_is_no_feedback_for_a_release(
+    stores: Stores, project: str, browser: TestClient, traffic: Traffic
+) -> None:
+    span = traffic.span()
+    traffic.carry()
+    say(browser, t=span.trace_id, name="length", value="235")
+    service.give_feedback(
+        stores, project_id=project, author_id="", source="user", trace_id=span.trace_id, name="helpful", value=0
+    )
+    traffic.carry()
+    [figures] = summary(stores, project)
+    assert (figures.feedback_mean, figures.feedback_count) == (0.0, 1)
+    assert [row.trace_id for row in feedback_rows(stores, project, "assistant")] == []
+    say(browser, t=span.trace_id, verdict="good")
+    traffic.carry()
+    [figures] = summary(stores, project)
+    assert (figures.feedback_mean, figures.feedback_count) == (0.5, 2)
+    assert [row.trace_id for row in feedback_rows(stores, project, "assistant")] == [span.trace_id]

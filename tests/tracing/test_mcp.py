@@ -110,7 +110,7 @@ def test_a_trace_is_found_read_and_judged(assistant: Assistant, traffic: Traffic
     assert (score["name"], score["value"], score["source"], score["comment"]) == ("helpful", 0.75, "judge", "short")
     assert sum(piece["requests"] for piece in assistant.ask("traffic_over_time")["pieces"]) == 2
     assert assistant.ask("traffic_by_endpoint")["rows"]
-    assert [row["name"] for row in assistant.ask("traffic_by", by="endpoint")["rows"]] == ["assistant"]
+    assert [row["name"] for row in assistant.ask("traffic_over_time", by="endpoint")["groups"]] == ["assistant"]
     assert "status" in assistant.ask("filter_help")["fields"]
     assert assistant.ask("list_prompts")["prompts"] == assistant.ask("list_datasets")["datasets"] == []
 

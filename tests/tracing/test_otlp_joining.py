@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from noria.app.demo.installation import free_port
 from noria.core import clock, ids
 from noria.stores.connect import Stores
-from noria.tracing import reading, schema, service
+from noria.tracing import reading, retention, service
 from noria.tracing.otlp_grpc import GrpcServer
 from noria.tracing.records import TraceFilter
 from tests.tracing.otlp_kit import RECORDINGS, TICK, Made, Otlp, request, value
@@ -111,7 +111,7 @@ def test_a_clients_years_in_one_batch_are_no_obstacle(otlp: Otlp) -> None:
     now = clock.now_ns()
     assert otlp.send(*(Made({}, start_ns=now - week * number) for number in range(150))).status_code == 200
     assert otlp.carry() == 150
-    schema.drop_old(otlp.stores.spans, reading.moment(now - 10 * week))
+    retention.drop_old(otlp.stores.spans, retention.Kept(reading.moment(now - 10 * week), {}))
     assert 10 <= len(otlp.spans()) <= 12
 
 

@@ -45,6 +45,7 @@ def _references() -> dict[str, list[str]]:
 
     references = [reference for part in SLICES for reference in part.commands]
     references += ["noria.app.demo.command:demo", "noria.app.tools_command:tools"]
+    references += ["noria.app.backup.commands:backup", "noria.app.backup.commands:restore"]
     named: dict[str, list[str]] = {}
     for reference in references:
         named.setdefault(reference.rpartition(":")[2].rstrip("_").replace("_", "-"), []).append(reference)
@@ -144,22 +145,25 @@ def worker(settings: Settings) -> None:
 
 @noria.command()
 @_data
-@click.option("--dry-run", is_flag=True, help="Show the statements, then take them all back.")
+@click.option("--dry-run", is_flag=True, help="Show the statements and do nothing.")
 def migrate(data: Path | None, dry_run: bool) -> None:
-    """Bring the records' database to this version of Noria."""
+    """Bring the records' database to this version of Noria, and the span store if it runs (else its worker does it)."""
     from noria.app import bootstrap, schema
     from noria.stores.connect import Stores
 
     settings = load(data=data)
-    bootstrap.make_folder(settings)
+    if not dry_run:
+        bootstrap.make_folder(settings)
     stores = Stores(settings)
     try:
-        statements = schema.migrate(stores.database, dry_run=dry_run)
+        if dry_run:
+            click.echo("\n".join(schema.planned(stores)))
+            return
+        statements = schema.migrate(stores.database)
+        click.echo(f"{len(statements)} statements ran; the records are at this version.")
+        click.echo(schema.migrate_spans(stores))
     finally:
         stores.close()
-    if dry_run:
-        click.echo(";\n".join(statement.strip() for statement in statements))
-    click.echo(f"{len(statements)} statements {'would run' if dry_run else 'ran'}; the database is at this version.")
 
 
 @noria.command()

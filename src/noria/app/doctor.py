@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from noria.core.settings import Settings
+from noria.tracing import room
 
 BROWSERS = (
     "google-chrome",
@@ -56,6 +57,7 @@ def examine(settings: Settings) -> list[Finding]:
         _browser(),
         _folder(settings),
         _disk(settings),
+        _spans(settings),
         _secret(settings),
         *_ports(settings),
     ]
@@ -116,6 +118,13 @@ def _disk(settings: Settings) -> Finding:
     free = shutil.disk_usage(place).free / 1e9
     hint = f"Make room: {FREE_GB} GB are enough to begin with."
     return Finding("disk", free >= FREE_GB, f"{free:.0f} GB free", hint)
+
+
+def _spans(settings: Settings) -> Finding:
+    found = room.look_at_disk(settings)
+    budget = f" of {found.budget / 1e6:,.0f}" if found.budget else ""
+    words = f"{found.used / 1e6:,.0f}{budget} MB of spans and journals, {found.reserve / 1e6:,.0f} MB stay free"
+    return Finding("room for spans", found.level == "ok", words, found.words())
 
 
 def _secret(settings: Settings) -> Finding:

@@ -1,10 +1,11 @@
-"""The records' database: which version it has, and bringing it to this version of Noria.
+"""Which version records and span store have, and bringing them to this version of Noria.
 
 Whether there is anything to do is answered without Alembic (file names carry the revisions: 0001_initial.py), so that a
 process that finds its database up to date does not hold Alembic in memory.
 """
 
 import importlib
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Engine, event, inspect, text
 
 from noria.app.slices import SLICES
-from noria.core.errors import Conflict
+from noria.core.errors import Conflict, Unavailable
 from noria.core.slices import Slice
+from noria.stores import sql
 from noria.stores.connect import Stores
-from noria.stores.sql import Database, metadata
+from noria.stores.sql import Database, metadata, sqlite_url
+from noria.tracing import migrations as steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +73,52 @@ def migrate(database: Database, *, dry_run: bool = False) -> list[str]:
             if dry_run:
                 transaction.rollback()
     return [statement for statement in statements if _is_change(statement)]
+
+
+def planned(stores: Stores) -> list[str]:
+    """What a migration would run on records and span store, as SQL. Nothing is touched: a database of SQLite is played through on an
+    empty one with the same tables, one of PostgreSQL in a transaction that is taken back (Alembic's offline mode cannot copy tables).
+    """
+    settings = stores.settings
+    if settings.database_url:
+        lines = migrate(stores.database, dry_run=True)
+    else:
+        lines = _planned_sqlite(settings.folder.records)
+    told = [f"{line.strip()};" for line in lines] or ["-- records: nothing to do"]
+    return [*told, *planned_spans(stores)]
+
+
+def planned_spans(stores: Stores) -> list[str]:
+    """The span store's part of it."""
+    try:
+        missing = steps.pending(stores.spans)
+    except Unavailable:
+        return ["-- the span store does not run: all its steps are shown", *steps.lines(steps.STEPS)]
+    return [f"{line};" if not line.startswith("--") else line for line in steps.lines(missing)] or [
+        "-- span store: nothing to do"
+    ]
+
+
+def migrate_spans(stores: Stores) -> str:
+    """Bring the span store to this version if it runs; what happened, in words."""
+    try:
+        missing = steps.pending(stores.spans)
+        steps.prepare(stores.spans)
+    except Unavailable:
+        return "The span store does not run; its worker brings it to this version when it does."
+    return f"{len(missing)} steps ran; the span store is at this version."
+
+
+def _planned_sqlite(path: Path) -> list[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        empty = Path(folder) / "records.db"
+        if path.exists():
+            sql.copy_definitions(path, empty)
+        database = Database(sqlite_url(empty))
+        try:
+            return migrate(database)
+        finally:
+            database.close()
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
@@ -17,6 +18,7 @@ from noria.governance import audit
 from noria.governance.service import authenticate
 from noria.registry.publish import Publisher
 from noria.stores.connect import Stores
+from noria.tracing import room
 from noria.tracing.otlp_grpc import GrpcServer
 from noria.web.application import create
 
@@ -62,6 +64,7 @@ def compose(stores: Stores) -> FastAPI:
 
     app = create(SLICES, stores, authenticate, lifespan=lifespan)
     app.state.audit = audit.record
+    app.state.room = partial(room.last_seen, stores.settings)
     app.add_middleware(InForce, stores=stores)
     app.add_middleware(Counted)
     return app

@@ -36,6 +36,11 @@ class Folder:
         return self.root / "spans"
 
     @property
+    def spans_lock(self) -> Path:
+        """Held by the store process."""
+        return self.root / "spans.lock"
+
+    @property
     def files(self) -> Path:
         """Content-addressed files: dataset parts, artifacts."""
         return self.root / "files"
@@ -54,6 +59,11 @@ class Folder:
     def journal(self) -> Path:
         """Span and score journals, one folder for each writing process."""
         return self.root / "journal"
+
+    @property
+    def carrying(self) -> Path:
+        """Locked while a batch of a journal goes into the span store, and by a backup while it takes both as they are."""
+        return self.journal / "carrying.lock"
 
     @property
     def responses(self) -> Path:
@@ -88,6 +98,11 @@ class Folder:
     def counters(self) -> Path:
         """What keys, endpoints and projects have used of their limits; shared by the gateways of this machine."""
         return self.root / "counters.bin"
+
+    @property
+    def room(self) -> Path:
+        """What spans and journals take of the disk, as the worker last saw it: noria.tracing.room.Room as JSON."""
+        return self.run / "room.json"
 
     @property
     def engines(self) -> Path:

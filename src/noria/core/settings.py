@@ -62,11 +62,25 @@ class Settings:
     engine_parallel: int = _setting(4, "Requests that one local engine works on at the same time.")
     engine_context: int = _setting(4096, "Tokens of context for each request of a local engine.")
     keep_span_days: int = _setting(90, "Days that spans and scores are kept.")
+    span_disk_mb: int = _setting(
+        0, "Room that spans and journals may take, in MB, before people are warned; 0: no limit."
+    )
+    drop_oldest_spans: bool = _setting(
+        False, "Beyond span_disk_mb drop the oldest weeks of spans, whosever they are; otherwise only warn."
+    )
+    disk_reserve_mb: int = _setting(
+        256, "Free room that stays on the disk, in MB: below it spans wait in journals, which stop at a quarter of it."
+    )
     log_level: str = _setting("info", "debug, info, warning or error.")
 
     @property
     def folder(self) -> Folder:
         return Folder(self.data)
+
+    @property
+    def journal_reserve_bytes(self) -> int:
+        """Room that journals leave on the disk."""
+        return self.disk_reserve_mb * 1024 * 1024 // 4
 
     @property
     def gateway_url(self) -> str:

@@ -174,7 +174,7 @@ class Gateway:
     async def _lifespan(self, receive: Callable[[], Awaitable[Any]], send: Send) -> None:
         await receive()
         settings = self._settings
-        self._recorder = Recorder(settings.folder.journal / "gateway", self._metrics)
+        self._recorder = Recorder(settings.folder.journal / "gateway", self._metrics, settings.journal_reserve_bytes)
         self._counters = open_counters(settings)
         tapes = Tapes(settings.folder)
         tapes.sweep()

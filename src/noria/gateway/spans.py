@@ -75,10 +75,11 @@ class Call:
 class Recorder:
     """Writes spans to the journal of this process."""
 
-    def __init__(self, folder: Path, metrics: Metrics) -> None:
+    def __init__(self, folder: Path, metrics: Metrics, reserve_bytes: int = 0) -> None:
         self._folder = folder
         self._metrics = metrics
-        self._journal = JournalWriter(folder)
+        self._room = _ROOM + reserve_bytes
+        self._journal = JournalWriter(folder, reserve_bytes=reserve_bytes)
         self._failed_at = 0.0
 
     def close(self) -> None:
@@ -108,7 +109,7 @@ class Recorder:
             stat = os.statvfs(self._folder)
         except OSError:
             return False
-        if stat.f_bavail * stat.f_frsize < _ROOM:
+        if stat.f_bavail * stat.f_frsize < self._room:
             self._failed_at = time.monotonic()
             return False
         return True

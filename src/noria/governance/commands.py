@@ -180,7 +180,7 @@ def limit_key(key_id: str, reason: str, data: Path | None, **limits: str | None)
 
 @click.group()
 def project() -> None:
-    """What all that is called in the project may use together."""
+    """What all that is called in the project may use together, and how long its spans stay."""
 
 
 @project.command("limits")
@@ -195,6 +195,27 @@ def limit_project(reason: str, data: Path | None, **limits: str | None) -> None:
         if changes:
             found = shared.limit_project(connection, project_id=project_id, limits=changes, reason=reason, actor_id="")
     click.echo(f"Project {found.name}: {allowances.sentence(found.limits) or 'not limited'}.")
+
+
+@project.command("keep-spans")
+@click.argument("days", required=False)
+@click.option("--reason", default="", help="Kept in the audit.")
+@_data
+def keep_spans(days: str | None, reason: str, data: Path | None) -> None:
+    """Show how long the project's spans stay, or change it to DAYS ("default": the installation's setting).
+
+    Fewer days drop older spans within the hour, for good.
+    """
+    with _project(data) as (connection, project_id):
+        found = shared.get_project(connection, project_id)
+        if days is not None:
+            wanted = None if days == "default" else shared.days(days)
+            found = shared.keep_project_spans(
+                connection, project_id=project_id, days=wanted, reason=reason, actor_id=""
+            )
+    own = found.keep_span_days
+    told = f"{own:,} days" if own else f"{load(data=data).keep_span_days:,} days, the installation's setting"
+    click.echo(f"Project {found.name}: spans are kept for {told}.")
 
 
 def _find_key(connection: Connection, project_id: str, key_id: str) -> KeyRow:

@@ -55,6 +55,17 @@ class NewLimits(BaseModel):
     reason: str = Field("", max_length=2000)
 
 
+class ProjectChanges(BaseModel):
+    """What is left out stays."""
+
+    limits: _Limits = Field(default_factory=dict)
+    keep_span_days: int | None = Field(
+        None,
+        description="Days that spans and scores are kept; null: the installation's setting. Fewer days drop older ones.",
+    )
+    reason: str = Field("", max_length=2000)
+
+
 class NewOwnKey(BaseModel):
     name: str = Field(max_length=120)
     role: str = "viewer"
@@ -229,12 +240,13 @@ def get_project(stores: StoresDep, caller: Annotated[Caller, allow("view")]) -> 
 
 
 @router.patch("/project")
-def limit_project(body: NewLimits, stores: StoresDep, caller: Annotated[Caller, allow("admin")]) -> Project:
-    """Change what the whole project may use; limits that are not named stay."""
+def change_project(body: ProjectChanges, stores: StoresDep, caller: Annotated[Caller, allow("admin")]) -> Project:
+    """Change what the whole project may use, or how long its spans stay; what is not named stays as it is."""
+    where: dict[str, Any] = {"project_id": caller.project_id, "reason": body.reason, "actor_id": caller.id}
     with stores.database.begin() as connection:
-        return projects.limit_project(
-            connection, project_id=caller.project_id, limits=body.limits, reason=body.reason, actor_id=caller.id
-        )
+        if "keep_span_days" in body.model_fields_set:
+            projects.keep_project_spans(connection, days=body.keep_span_days, **where)
+        return projects.limit_project(connection, limits=body.limits, **where)
 
 
 @router.get("/audit")

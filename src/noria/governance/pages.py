@@ -232,6 +232,29 @@ def limit_project(stores: StoresDep, caller: Admin, limits: Limiting, reason: Te
     return see_other("/settings/keys", "The limits of the project are changed.")
 
 
+@router.get("/settings/project")
+def project_page(request: Request, stores: StoresDep, caller: Admin) -> Response:
+    """How long the project's spans stay."""
+    with stores.database.read() as connection:
+        found = projects.get_project(connection, caller.project_id)
+    days = stores.settings.keep_span_days
+    return render(request, caller, "governance/project.html", project=found, installation_days=days, fresh=None)
+
+
+@router.post("/settings/project/keep-spans")
+def keep_spans(stores: StoresDep, caller: Admin, days: Short = "", reason: Text = "") -> Response:
+    """Keep spans for so many days; empty: as long as the installation's setting says."""
+    with stores.database.begin() as connection:
+        projects.keep_project_spans(
+            connection,
+            project_id=caller.project_id,
+            days=projects.days(days),
+            reason=reason,
+            actor_id=caller.id,
+        )
+    return see_other("/settings/project", "How long spans stay is changed.")
+
+
 @router.post("/settings/keys/{key_id}/revoke")
 def revoke_key(key_id: str, stores: StoresDep, caller: Admin, reason: Text = "") -> Response:
     """Stop a key for good."""

@@ -1,16 +1,19 @@
-"""Projects: what one is, and what all that is called in it may use together."""
+"""Projects: what one is, what all that is called in it may use together, and how long its spans stay."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, select, update
 
-from noria.core.errors import NotFound
+from noria.core import checks
+from noria.core.errors import BadInput, NotFound
 from noria.governance import audit
 from noria.governance.limits import Limits, check_limits, decode_limits, sparse
 from noria.governance.records import Project
 from noria.governance.tables import projects as table
 from noria.stores import changes
+
+MOST_DAYS: Final = 36_500
 
 
 def get_project(connection: Connection, project_id: str, *, lock: bool = False) -> Project:
@@ -42,6 +45,47 @@ def limit_project(
         )
         changes.bump(connection)
     return get_project(connection, project_id)
+
+
+def keep_project_spans(
+    connection: Connection, *, project_id: str, days: int | None, reason: str = "", actor_id: str
+) -> Project:
+    """Keep the project's spans and scores for `days`; None: as long as the installation's setting says. Raises BadInput.
+
+    Fewer days take effect within the hour, and what is gone does not come back.
+    """
+    if days is not None:
+        checks.whole(days, "keep_span_days", 1, MOST_DAYS, "Leave it empty for the installation's setting.")
+    before = get_project(connection, project_id, lock=True)
+    if days != before.keep_span_days:
+        connection.execute(update(table).where(table.c.id == project_id).values(keep_span_days=days))
+        audit.record(
+            connection,
+            project_id=project_id,
+            actor_id=actor_id,
+            verb="project.keep_spans",
+            target_kind="project",
+            target_id=project_id,
+            reason=reason,
+            details={"from": before.keep_span_days, "to": days},
+        )
+    return get_project(connection, project_id)
+
+
+def days(text: str) -> int | None:
+    """The days in what a person typed; empty: None. Raises BadInput."""
+    typed = text.strip()
+    if not typed:
+        return None
+    if not typed.isdecimal():
+        raise BadInput("Days are a whole number.", hint=f"1 to {MOST_DAYS:,}, or empty for the installation's setting.")
+    return int(typed)
+
+
+def keep_span_days(connection: Connection) -> dict[str, int]:
+    """Days by project id, of those projects that have their own."""
+    rows = connection.execute(select(table.c.id, table.c.keep_span_days).where(table.c.keep_span_days.is_not(None)))
+    return {row.id: row.keep_span_days for row in rows}
 
 
 def all_limits(connection: Connection) -> dict[str, Limits]:

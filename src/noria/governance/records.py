@@ -43,12 +43,14 @@ class KeyRow:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project and what all that is called in it may use together."""
+    """A project, what all that is called in it may use together, and how long its spans stay."""
 
     id: str
     name: str
     created_at: datetime
     limits: Limits
+    keep_span_days: int | None = None
+    """Days that its spans and scores are kept; None: the installation's setting of that name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ projects = table(
     Column("id", String(36), primary_key=True),
     Column("name", String(80), nullable=False, unique=True),
     Column("limits", Json, nullable=False),  # noria.governance.limits, without zeros
+    Column("keep_span_days", Integer, nullable=True),  # null: the installation's setting
     Column("created_at", UtcTime(), nullable=False),
     subject=None,
     keep_days=None,

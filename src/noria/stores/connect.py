@@ -37,7 +37,7 @@ class Stores:
         """Records of this process (feedback, scores) on their way into the span store: kept when append returns."""
         from noria.stores.journal import JournalWriter
 
-        return JournalWriter(self.settings.folder.journal / "server")
+        return JournalWriter(self.settings.folder.journal / "server", reserve_bytes=self.settings.journal_reserve_bytes)
 
     def close(self) -> None:
         """Close what was opened."""

@@ -34,14 +34,25 @@ SUFFIX: Final = ".seg"
 _FRAME: Final = struct.Struct("<4sII")
 _MARK: Final = b"\xf7NJ1"
 _MOST: Final = 256 * 1024 * 1024
+_LOOK: Final = 64 * 1024
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class JournalWriter:
     """The journal of one process. Safe to share between threads; `append` takes microseconds."""
 
-    def __init__(self, folder: Path, *, segment_bytes: int = 64 * 1024 * 1024, sync_seconds: float = 0.05) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        segment_bytes: int = 64 * 1024 * 1024,
+        sync_seconds: float = 0.05,
+        reserve_bytes: int = 0,
+    ) -> None:
         self._folder = folder
+        self._reserve_bytes = reserve_bytes
+        """Room that stays on the disk for those who must write to recover: the span store, the records."""
+        self._unchecked = _LOOK
         self._segment_bytes = segment_bytes
         self._sync_seconds = sync_seconds
         self._lock = threading.Lock()
@@ -87,6 +98,7 @@ class JournalWriter:
     def _write(self, data: bytes) -> None:
         left = memoryview(data)
         try:
+            self._check_room(len(data))
             while left:
                 left = left[os.write(self._descriptor, left) :]
         except OSError as error:
@@ -95,8 +107,18 @@ class JournalWriter:
                 os.lseek(self._descriptor, self._size, os.SEEK_SET)
             except OSError:
                 self._retire()  # the reader sees a torn tail, which it knows how to take
-            raise _refusal(error) from error
+            raise refusal(error) from error
         self._size += len(data)
+
+    def _check_room(self, size: int) -> None:
+        """Asked once in so many bytes, and at every try while there is none: a call to the kernel costs a microsecond."""
+        self._unchecked += size
+        if not self._reserve_bytes or self._unchecked < _LOOK:
+            return
+        free = os.fstatvfs(self._descriptor)
+        if free.f_bavail * free.f_frsize < self._reserve_bytes + size:
+            raise OSError(errno.ENOSPC, "the rest is kept free")
+        self._unchecked = 0
 
     def _open(self) -> None:
         """A new segment under a name of its own; it is locked before it gets the name that readers look for."""
@@ -114,7 +136,7 @@ class JournalWriter:
             if descriptor >= 0:
                 os.close(descriptor)
                 hidden.unlink(missing_ok=True)
-            raise _refusal(error) from error
+            raise refusal(error) from error
         self._descriptor, self._size = descriptor, len(MAGIC)
 
     def _retire(self) -> None:
@@ -251,7 +273,8 @@ def _next_frame(data: bytes, at: int) -> int:
     return -1
 
 
-def _refusal(error: OSError) -> Unavailable:
+def refusal(error: OSError) -> Unavailable:
+    """What to tell whoever wanted to write."""
     if error.errno in _FULL:
         return Unavailable(
             "The disk is full, so the record could not be kept; what was kept before is safe.",

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-from noria.stores.journal import MAGIC, Frame, Gap, frames, is_written, segments
+from noria.stores.journal import MAGIC, Frame, Gap, frames, is_written, refusal, segments
 
 logger = logging.getLogger("noria.journal")
 
@@ -33,6 +33,8 @@ class Batch:
     start: int
     end: int
     records: list[dict[str, Any]]
+    again: bool = False
+    """Whether somebody may have shipped it, or a part of it, before."""
 
     @property
     def token(self) -> str:
@@ -93,7 +95,7 @@ class JournalReader:
             self._of_writer(writer)[path.name] = {"done": start, "next": end}
             self._save(writer)
         # The planned end also names a batch of which a power cut has since taken a part: it may be in the store.
-        return Batch(writer, path.name, start, planned or end, records)
+        return Batch(writer, path.name, start, planned or end, records, again=planned is not None)
 
     def _read(self, path: Path, start: int, planned: int | None, *, final: bool) -> tuple[list[dict[str, Any]], int]:
         """Records from `start` to the planned end, or as many as make a batch, and where they end."""
@@ -147,9 +149,14 @@ class JournalReader:
         return self._positions[writer]
 
     def _save(self, writer: Path) -> None:
+        """Raises Unavailable on a full or broken disk; then memory is what the disk says, so no batch goes under a name that is not kept."""
         temporary = writer / f".{POSITIONS}"
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(self._positions[writer], file)
-            file.flush()
-            os.fdatasync(file.fileno())
-        temporary.replace(writer / POSITIONS)
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                json.dump(self._positions[writer], file)
+                file.flush()
+                os.fdatasync(file.fileno())
+            temporary.replace(writer / POSITIONS)
+        except OSError as error:
+            self._positions.pop(writer, None)
+            raise refusal(error) from error

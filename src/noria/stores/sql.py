@@ -6,7 +6,7 @@ Tables are made with `table(...)`, which asks each one whose data it holds and h
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,19 @@ class Database:
 
 def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
+
+
+def copy_definitions(source: Path, target: Path) -> None:
+    """Make `target` an SQLite database with the tables and the revision of `source` and no row of anybody's; `source` is only read."""
+    with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as of, closing(sqlite3.connect(target)) as to:
+        found = of.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'")
+        for (statement,) in found.fetchall():
+            to.execute(statement)
+        if of.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
+            to.executemany(
+                "INSERT INTO alembic_version VALUES (?)", of.execute("SELECT version_num FROM alembic_version")
+            )
+        to.commit()
 
 
 def _engine(url: str) -> Engine:

@@ -1,5 +1,6 @@
 """JSON API of tracing: traces, feedback, traffic."""
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -9,7 +10,7 @@ from starlette.responses import StreamingResponse
 
 from noria.core import clock
 from noria.core.errors import BadInput
-from noria.tracing import export, groups, outline, service, traffic
+from noria.tracing import export, groups, outline, retention, room, service, traffic
 from noria.tracing.records import Feedback, Group, Step, Trace, TraceFilter, TraceRow, Traffic
 from noria.web.auth import Caller, allow
 from noria.web.deps import StoresDep
@@ -185,3 +186,12 @@ def get_summary(
     if since is not None and since.year < 1971:
         raise BadInput("since lies before anything that could be kept.")
     return {"items": traffic.summary(stores, caller.project_id, endpoint, since, live_only=not all_traffic)}
+
+
+@router.get("/storage")
+def get_storage(stores: StoresDep, caller: Annotated[Caller, allow("admin")]) -> dict[str, Any]:
+    """What spans and journals take of the disk, and this project's weeks, oldest first. `level` is ok, budget or reserve."""
+    found = room.look(stores.settings, stores.spans)
+    own = [part for part in retention.parts(stores.spans) if part.project_id == caller.project_id]
+    weeks = [{"table": part.table, "week": part.week, "rows": part.rows, "bytes": part.bytes} for part in own]
+    return {**asdict(found), "used": found.used, "level": found.level, "warning": found.words(), "weeks": weeks}

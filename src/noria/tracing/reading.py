@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from noria.stores.connect import Stores
 from noria.stores.spans import NoTable
-from noria.tracing import schema
+from noria.tracing import migrations, schema
 from noria.tracing.conditions import Where
 from noria.web.paging import decode
 
@@ -35,7 +35,7 @@ def ask(stores: Stores, sql: str, parameters: Mapping[str, Any]) -> list[dict[st
     try:
         return stores.spans.query(sql, parameters)
     except NoTable:
-        schema.prepare(stores.spans)
+        migrations.prepare(stores.spans)
         return stores.spans.query(sql, parameters)
 
 

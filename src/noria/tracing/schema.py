@@ -3,8 +3,8 @@
 `spans` is wide and ordered by trace: one trace is one read. `traces` holds one narrow row for each trace, ordered by time, with
 what its model calls were and used in arrays: lists, search and live figures read nothing else, FINAL (a trace that grew has
 several rows until the store merges them). `scores` keeps the last of several under one key. `contents` holds the
-messages that log events told of a span. All but `scores` are cut by week, so that retention drops partitions; by day they would
-be many small parts, and reading costs by the part. Times are integers (nanoseconds since 1970 UTC): no zone can be lost on the way.
+messages that log events told of a span. All but `scores` are cut by project and week, so that retention
+(noria.tracing.retention) drops partitions; by day they would be many small parts, and reading costs by the part. Times are integers (nanoseconds since 1970 UTC): no zone can be lost on the way.
 """
 
 import json
@@ -12,14 +12,10 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime, timedelta
 from typing import Any, Final
 
 from noria.core.records import Message, Score, Span
-from noria.stores import ports
 
-_CUT: Final = ("spans", "traces", "contents")
-_WEEKS_AT_ONCE: Final = 100
 PREVIEW: Final = 300
 """Characters of input and output that a list shows."""
 SEARCHED: Final = 20_000
@@ -29,7 +25,8 @@ _FACT: Final = 200
 """Attributes of a root span that filters find without reading all of them, and characters of each."""
 _ESCAPED: Final = re.compile(r"\\+u([0-9a-fA-F]{4})|\\+([\"/])")
 
-_BY_WEEK: Final = "PARTITION BY toYYYYMMDD(toMonday(toDateTime(intDiv(start_ns, 1000000000), 'UTC')))"
+_BY_WEEK: Final = "PARTITION BY (project_id, toYYYYMMDD(toMonday(toDateTime(intDiv(start_ns, 1000000000), 'UTC'))))"
+"""noria.tracing.retention reads the partition's name and drops by it."""
 _LOW: Final = "LowCardinality(String)"
 _BIG: Final = "String CODEC(ZSTD(3))"
 _FACTS_TYPE: Final = "Array(String) CODEC(ZSTD(3))"
@@ -78,36 +75,9 @@ CONTENT_COLUMNS: Final = (
 """`digest` tells events of one moment apart, and knows one that its client sends again."""
 
 
-def prepare(spans: ports.Spans) -> None:
-    """Make the tables that are missing."""
-    for statement in _statements():
-        spans.command(statement)
-
-
 def select(columns: Sequence[str], rest: str) -> str:
     """A SELECT of our own columns; values never come in here, they are bound."""
     return f"SELECT {', '.join(columns)} {rest}"
-
-
-def drop_old(spans: ports.Spans, before: datetime) -> None:
-    """Drop the weeks that lie wholly before `before`, and the scores given before it."""
-    monday = before - timedelta(days=before.weekday())
-    old = spans.query(
-        "SELECT DISTINCT table, partition FROM system.parts WHERE active AND database = currentDatabase()"
-        " AND table IN {tables:Array(String)} AND partition < {monday:String}",
-        {"tables": list(_CUT), "monday": monday.strftime("%Y%m%d")},
-    )
-    for table in _CUT:
-        weeks = [part["partition"] for part in old if part["table"] == table]
-        for start in range(
-            0, len(weeks), _WEEKS_AT_ONCE
-        ):  # a client may have sent years; each statement costs a moment
-            named = {f"week{number}": week for number, week in enumerate(weeks[start : start + _WEEKS_AT_ONCE])}
-            drops = ", ".join(f"DROP PARTITION {{{name}:String}}" for name in named)
-            spans.command(f"ALTER TABLE {table} {drops}", named)
-    moment = {"time": int(before.timestamp()) * 1_000_000_000}
-    if spans.query("SELECT 1 FROM scores WHERE time_ns < {time:Int64} LIMIT 1", moment):
-        spans.command("DELETE FROM scores WHERE time_ns < {time:Int64}", moment)
 
 
 def span_row(span: Span) -> list[Any]:
@@ -171,7 +141,8 @@ def score_of(row: Mapping[str, Any]) -> Score:
     return Score.from_dict({**row, "attributes": json.loads(row.get("attributes") or "{}")})
 
 
-def _statements() -> Iterable[str]:
+def statements() -> Iterable[str]:
+    """What makes the tables (noria.tracing.migrations)."""
     own = ", ".join(_column(name) for name in SPAN_COLUMNS)
     yield (
         f"CREATE TABLE IF NOT EXISTS spans ({own}, facts {_FACTS_TYPE},"

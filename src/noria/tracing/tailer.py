@@ -8,25 +8,30 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any, Final
 
-from noria.core import clock
+from sqlalchemy.exc import SQLAlchemyError
+
+from noria.core import clock, ids
 from noria.core.errors import Conflict, NoriaError, Unavailable
 from noria.core.records import Score, Span
+from noria.governance import projects
 from noria.stores.connect import Stores
-from noria.stores.lock import PidLock
+from noria.stores.lock import Gate, PidLock
 from noria.stores.shipping import Batch, JournalReader
 from noria.stores.spans import NoTable
-from noria.tracing import schema
+from noria.tracing import doubt, migrations, retention, room, schema
 from noria.tracing.joining import content_row, joined
 
 logger = logging.getLogger("noria.tracing")
 
 _TURN: Final = 0.1
+_LONGEST_TURN: Final = 0.5
+"""A turn that took long (each project's week is a part of its own) is followed by a longer pause: fewer, larger inserts."""
 _PATIENCE: Final = 1.0
 """Seconds between tries while the store is away, or while another process carries the journals."""
 _RETENTION: Final = 3600.0
+_ROOM: Final = 60.0
 
 
 class Tailer:
@@ -39,6 +44,8 @@ class Tailer:
         self._thread: threading.Thread | None = None
         self._prepared = False
         self._cleaned_at = 0.0
+        self._looked_at = 0.0
+        self._room: room.Level = "ok"
 
     def start(self) -> None:
         """Run in a thread of this process until `stop`."""
@@ -67,24 +74,29 @@ class Tailer:
     def run_once(self) -> int:
         """Ship everything that is there; the number of records. Raises Unavailable when the store is away."""
         if not self._prepared:
-            schema.prepare(self._stores.spans)
+            migrations.prepare(self._stores.spans)
             self._prepared = True
-        shipped = 0
-        for batch in self._reader.batches():
-            self._ship(batch)
-            self._reader.done(batch)
+        shipped, gate = 0, Gate(self._stores.settings.folder.carrying)
+        batches = iter(self._reader.batches())
+        while True:
+            with gate:  # a backup takes journals and store as they are between two batches
+                batch = next(batches, None)
+                if batch is None:
+                    return shipped
+                self._ship(batch)
+                self._reader.done(batch)
             shipped += len(batch.records)
-        return shipped
 
     def _carry(self, stop: threading.Event) -> None:
         away = False
         while True:
             last = stop.is_set()
+            began = time.monotonic()
             try:
                 self.run_once()
                 self._drop_old()
                 away = False
-            except Unavailable as error:
+            except (Unavailable, Conflict) as error:
                 self._prepared = self._prepared and not isinstance(error, NoTable)
                 if not away:
                     logger.info("Waiting to carry journals: %s", error.message)
@@ -94,9 +106,11 @@ class Tailer:
                 code = getattr(error, "code", "")
                 logger.error("A journal batch could not be stored and is kept: %s %s", type(error).__name__, code)
                 away = True
+            self._keep_room()
             if last:
                 return
-            stop.wait(_PATIENCE / 4 if away else _TURN)
+            pause = max(_TURN, min(_LONGEST_TURN, time.monotonic() - began))
+            stop.wait(_PATIENCE / 4 if away else pause)
 
     def _ship(self, batch: Batch) -> None:
         spans: list[Span] = []
@@ -128,18 +142,40 @@ class Tailer:
     def _insert(
         self, table: str, columns: Sequence[str], rows: list[list[Any]], batch: Batch, prefix: str = ""
     ) -> None:
-        if rows:
-            self._stores.spans.insert(table, columns, rows, token=f"{prefix}{table}/{batch.token}")
+        if not rows:
+            return
+        token = f"{prefix}{table}/{batch.token}"
+        replaces = bool(prefix) or table == "traces"
+        if batch.again and replaces:  # the same rows under the same keys once more: which one stays does not matter
+            token = f"{token}/{ids.new_id()}"
+        self._stores.spans.insert(table, columns, rows, token=token)
+        if batch.again and not replaces and (left := doubt.missing(self._stores.spans, table, columns, rows)):
+            self._stores.spans.insert(table, columns, left, token=f"{token}/{ids.new_id()}")
 
     def _drop_old(self) -> None:
         if time.monotonic() - self._cleaned_at < _RETENTION and self._cleaned_at:
             return
         self._cleaned_at = time.monotonic()
-        before = clock.now() - timedelta(days=self._stores.settings.keep_span_days)
         try:
-            schema.drop_old(self._stores.spans, before)
+            with self._stores.database.read() as connection:
+                own = projects.keep_span_days(connection)
+            days = self._stores.settings.keep_span_days
+            retention.drop_old(self._stores.spans, retention.kept(clock.now(), days, own))
         except NoriaError as error:
             logger.warning("Old spans could not be dropped: %s", error.message)
+        except SQLAlchemyError as error:  # whose days are not known: nothing goes
+            logger.warning("Old spans were not dropped, the records cannot be read: %s", type(error).__name__)
+
+    def _keep_room(self) -> None:
+        if time.monotonic() - self._looked_at < _ROOM and self._looked_at:
+            return
+        self._looked_at = time.monotonic()
+        try:
+            self._room = room.keep(self._stores, self._room)
+        except NoriaError as error:
+            logger.debug("The room on the disk is not known: %s", error.message)
+        except SQLAlchemyError as error:
+            logger.warning("The weeks that were dropped could not be noted in the audit: %s", type(error).__name__)
 
 
 def _span(record: dict[str, Any]) -> Span:

@@ -66,13 +66,7 @@ class OverTime(Arguments):
     hours: float = Field(24, gt=0, le=24 * 365)
     q: str = Field("", max_length=1000, description=f"{_Q} For one model: model:NAME.")
     steps: int = Field(24, ge=1, le=200, description="Pieces of that time.")
-
-
-class Shares(Arguments):
-    by: figures.By = "model"
-    hours: float = Field(24, gt=0, le=24 * 365)
-    q: str = Field("", max_length=1000, description=_Q)
-    limit: int = Field(20, ge=1, le=100)
+    by: figures.By | None = Field(None, description="Tell groups apart as well: the 20 that cost most.")
 
 
 class ByEndpoint(Arguments):
@@ -109,13 +103,6 @@ def tools() -> tuple[Tool, ...]:
             OverTime,
             _over_time,
             untrusted=False,
-        ),
-        Tool(
-            "traffic_by",
-            "Figures by model, endpoint, user, …",
-            "Requests, errors, tokens, cost in micro-dollars and latency of each model, endpoint, prompt, user or session.",
-            Shares,
-            _shares,
         ),
         Tool(
             "traffic_by_endpoint",
@@ -248,15 +235,11 @@ def vars_of(row: Any) -> dict[str, Any]:
 
 def _over_time(stores: Stores, caller: Caller, given: OverTime) -> Any:
     until = clock.now()
-    asked = figures.Question(caller.project_id, until - timedelta(hours=given.hours), until, given.q)
-    found = [piece for _, piece in figures.over_time(stores, asked, steps=given.steps)]
-    return {"since": asked.since, "until": until, "pieces": found}
-
-
-def _shares(stores: Stores, caller: Caller, given: Shares) -> Any:
-    until = clock.now()
-    asked = figures.Question(caller.project_id, until - timedelta(hours=given.hours), until, given.q)
-    return {"since": asked.since, "until": until, "rows": figures.shares(stores, asked, given.by, most=given.limit)}
+    since = until - timedelta(hours=given.hours)
+    asked = figures.Question(caller.project_id, since, until, given.q)
+    pieces = [one for _, one in figures.over_time(stores, asked, steps=given.steps)]
+    groups = figures.shares(stores, asked, given.by, most=20) if given.by else []
+    return {"since": since, "until": until, "whole": figures.whole(stores, asked), "pieces": pieces, "groups": groups}
 
 
 def _by_endpoint(stores: Stores, caller: Caller, given: ByEndpoint) -> Any:

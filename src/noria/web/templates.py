@@ -111,11 +111,18 @@ def to_html(request: Request, caller: Caller | None, name: str, /, **context: An
             languages=i18n.LANGUAGES,
             nav=pages.nav,
             here_in_nav=pages.entry_of(request.url.path),
+            room=_room(request, caller),
             notice=unquote(request.cookies.get(_NOTICE, "")) if caller else "",
             **context,
         )
     finally:
         _now.reset(token)
+
+
+def _room(request: Request, caller: Caller | None) -> Any:
+    """What admins are told of the disk on every page; the application puts the function there (noria.app.server)."""
+    look: Callable[[], Any] | None = getattr(request.app.state, "room", None)
+    return look() if look is not None and caller is not None and "admin" in caller.permissions else None
 
 
 def see_other(path: str, notice: str = "") -> Response:

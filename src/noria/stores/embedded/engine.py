@@ -5,6 +5,7 @@ Queries run in the calling thread without the GIL. Results are the raw bytes of 
 """
 
 import re
+import shutil
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from typing import Any, Final
 
 _CODE: Final = re.compile(r"Code: (\d+)\. (.*)", re.DOTALL)
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+_DATABASE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DEFAULTS: Final = {"async_insert": "0", "max_partitions_per_insert_block": "0"}
 _AT_ONCE: Final = 8
 
@@ -29,6 +31,9 @@ _CONFIG: Final = """<clickhouse>
   <query_condition_cache_size>1048576</query_condition_cache_size>
   <compiled_expression_cache_size>4194304</compiled_expression_cache_size>
   <uncompressed_cache_size>0</uncompressed_cache_size>
+  <storage_configuration><disks><default>
+    <keep_free_space_bytes>{reserve}</keep_free_space_bytes>
+  </default></disks></storage_configuration>
   <background_pool_size>2</background_pool_size>
   <background_schedule_pool_initial_size>2</background_schedule_pool_initial_size>
   <max_thread_pool_free_size>8</max_thread_pool_free_size>
@@ -55,30 +60,45 @@ class EngineError(Exception):
 class Engine:
     """chDB over one folder. `folder` must be held by a lock: a second process on it would fail in obscure ways."""
 
-    def __init__(self, folder: Path, *, memory_mb: int) -> None:
+    def __init__(self, folder: Path, *, memory_mb: int, reserve_mb: int = 0) -> None:
         self._folder = folder
+        self._reserve = reserve_mb * 1024 * 1024
         self._slots = threading.BoundedSemaphore(_AT_ONCE)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         config = folder / "noria.xml"
         megabyte = 1024 * 1024
         cache = max(8, memory_mb // 32) * megabyte
-        config.write_text(_CONFIG.format(memory=memory_mb * megabyte, cache=cache), encoding="utf-8")
+        _write(
+            config,
+            _CONFIG.format(memory=memory_mb * megabyte, cache=cache, reserve=reserve_mb * megabyte),
+        )
         _leave_out("pyarrow", "numpy", "pandas")
         from chdb import _chdb
 
         self._chdb: Any = _chdb
         self._first = self._chdb.connect(f"{folder}?config-file={config}")
 
-    def query(self, sql: str, *, form: str, parameters: Mapping[str, str], settings: Mapping[str, str]) -> bytes:
+    def query(
+        self,
+        sql: str,
+        *,
+        form: str,
+        parameters: Mapping[str, str],
+        settings: Mapping[str, str],
+        database: str = "",
+    ) -> bytes:
         """The result in the format that `sql` names, else in `form`. Parameters are in ClickHouse's escaped text form."""
-        with self._connection(settings) as connection, _engine_errors():
+        with self._connection(settings, database) as connection, _engine_errors():
             result = connection.query(sql, form, params=dict(parameters))
             data: bytes = result.bytes()
             return data
 
-    def insert(self, sql: str, *, form: str, data: bytes, settings: Mapping[str, str]) -> int:
+    def insert(self, sql: str, *, form: str, data: bytes, settings: Mapping[str, str], database: str = "") -> int:
         """Insert `data`, which is in format `form`, by the statement `sql` (without FORMAT); all of it or nothing."""
-        with self._connection(settings) as connection, _engine_errors():
+        if shutil.disk_usage(self._folder).free < self._reserve:
+            # On a disk that is full to the last byte the engine may write a part without its marks and say that all is well.
+            raise EngineError("Code: 243. DB::Exception: The disk has no room beyond its reserve. (NOT_ENOUGH_SPACE)")
+        with self._connection(settings, database) as connection, _engine_errors():
             stream = connection.send_insert(sql, form)
             try:
                 if data:
@@ -101,12 +121,14 @@ class Engine:
         self._first.close()
 
     @contextmanager
-    def _connection(self, settings: Mapping[str, str]) -> Iterator[Any]:
+    def _connection(self, settings: Mapping[str, str], database: str) -> Iterator[Any]:
         with self._slots:
             connection = self._chdb.connect(str(self._folder))
             try:
                 with _engine_errors():
                     connection.query(f"SET {_assignments({**_DEFAULTS, **settings})}", "TSV")
+                    if database:
+                        connection.query(f"USE {_quoted(database)}", "TSV")
                 yield connection
             finally:
                 connection.close()
@@ -126,6 +148,21 @@ def _assignments(settings: Mapping[str, str]) -> str:
             raise EngineError(f"Code: 115. DB::Exception: Setting {name!r} is not known. (UNKNOWN_SETTING)")
     values = {name: str(value).replace("\\", "\\\\").replace("'", "\\'") for name, value in settings.items()}
     return ", ".join(f"{name}='{value}'" for name, value in values.items())
+
+
+def _write(path: Path, text: str) -> None:
+    """Only what is new, and whole or not at all: the store must also start on a full disk."""
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    temporary = path.with_suffix(".new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _quoted(name: str) -> str:
+    if not _DATABASE.fullmatch(name):
+        raise EngineError(f"Code: 81. DB::Exception: Database {name!r} does not exist. (UNKNOWN_DATABASE)")
+    return f"`{name}`"
 
 
 def _leave_out(*names: str) -> None:

@@ -36,6 +36,7 @@ _NOT_SETTINGS: Final = frozenset(
 _INSERT: Final = re.compile(
     rb"\s*(INSERT\s+INTO\s+[^()]+?(?:\([^)]*\))?(?:\s+SETTINGS\s[^\n]*?)?)\s+FORMAT\s+(\w+)\s*?(?:\n|\Z)", re.I
 )
+_HOSTS: Final = frozenset({"127.0.0.1", "localhost"})
 _STATUS: Final = {516: 401, 60: 404, 81: 404, 62: 400, 47: 400, 241: 500}
 
 
@@ -84,6 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _guarded(self, act: Any) -> None:
         try:
             body = self._body()
+            self._refuse_browsers()
             self._authenticate()
             self._payload = body
             act()
@@ -93,6 +95,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(status, f"{error}\n".encode(), headers)
         finally:
             self.server.last_used = time.monotonic()
+
+    def _refuse_browsers(self) -> None:
+        """A page of another site that found this port: its browser sends Origin, or a Host that some name was pointed here for."""
+        host = self.headers.get("Host") or ""
+        name = host.rpartition(":")[0] or host
+        if self.headers.get("Origin") is not None or name not in _HOSTS:
+            raise _Refused(403, 497, "Only clients on this machine are answered, by its address. (ACCESS_DENIED)")
 
     def _authenticate(self) -> None:
         scheme, _, credentials = self.headers.get("Authorization", "").partition(" ")
@@ -136,17 +145,22 @@ class _Handler(BaseHTTPRequestHandler):
             body = b""
         parameters = {name[6:]: value for name, value in given.items() if name.startswith("param_")}
         settings = {k: v for k, v in given.items() if k not in _NOT_SETTINGS and not k.startswith("param_")}
+        database = given.get("database") or self.headers.get("X-ClickHouse-Database") or ""
         query = given.get("query", "").encode()
         statement = query + b"\n" + body if query else body
         if (found := _INSERT.match(statement)) is not None:
             rows = self.server.engine.insert(
-                found[1].decode(), form=found[2].decode(), data=statement[found.end() :], settings=settings
+                found[1].decode(),
+                form=found[2].decode(),
+                data=statement[found.end() :],
+                settings=settings,
+                database=database,
             )
             self._answer(200, b"", {"X-ClickHouse-Summary": json.dumps({"written_rows": str(rows)})})
             return
         form = given.get("default_format") or "TabSeparated"
         result = self.server.engine.query(
-            statement.decode(errors="replace"), form=form, parameters=parameters, settings=settings
+            statement.decode(errors="replace"), form=form, parameters=parameters, settings=settings, database=database
         )
         self._answer(200, result, {"X-ClickHouse-Timezone": "UTC"})
 

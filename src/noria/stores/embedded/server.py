@@ -22,6 +22,8 @@ logger = logging.getLogger("noria.store")
 
 _IDLE = 5.0
 """Seconds without a request after which memory is given back."""
+_ROOM = 0.5
+"""Seconds between two looks for room on a full disk."""
 _LATER = 60.0
 """And once more after this many: merges go on behind the last request."""
 
@@ -32,12 +34,12 @@ def run(settings: Settings) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with PidLock(folder.spans.with_name("spans.lock")):
-        engine = Engine(folder.spans, memory_mb=settings.store_memory_mb)
+    with PidLock(folder.spans_lock):
+        engine = Engine(folder.spans, memory_mb=settings.store_memory_mb, reserve_mb=settings.disk_reserve_mb)
         front = Front(engine, secrets.token_urlsafe(32))
         thread = threading.Thread(target=front.serve_forever, kwargs={"poll_interval": 0.1}, name="front", daemon=True)
         thread.start()
-        _announce(folder.store, front)
+        _announce_when_there_is_room(folder.store, front, stop)
         logger.info("The span store listens at %s.", front.url)
         try:
             _wait(stop, front)
@@ -60,6 +62,20 @@ def _wait(stop: threading.Event, front: Front) -> None:
                 front.engine.free_memory()
             except EngineError as error:
                 logger.warning("Memory could not be given back: %s", error)
+
+
+def _announce_when_there_is_room(path: Path, front: Front, stop: threading.Event) -> None:
+    """On a full disk the store waits for room instead of dying again and again."""
+    told = False
+    while not stop.is_set():
+        try:
+            _announce(path, front)
+            return
+        except OSError as error:
+            if not told:
+                logger.error("The span store cannot say where it listens: %s. It goes on trying.", error.strerror)
+            told = True
+            stop.wait(_ROOM)
 
 
 def _announce(path: Path, front: Front) -> None:

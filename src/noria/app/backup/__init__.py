@@ -1,0 +1,1 @@
+"""`noria backup` and `noria restore`: a whole installation in a folder or a tar file, taken while it runs."""
