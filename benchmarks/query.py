@@ -23,7 +23,7 @@ import psutil
 from noria.core import clock
 from noria.core.settings import load
 from noria.stores.connect import Stores
-from noria.tracing import migrations, outline, schema, service, traffic
+from noria.tracing import figures, migrations, outline, schema, service
 from noria.tracing.records import TraceFilter
 
 BARS = {"latest_50": 50, "filtered": 50, "one_trace": 50, "search": 50, "dashboard_30_days": 100}
@@ -174,7 +174,9 @@ def questions(stores: Stores, some: random.Random, traces: list[str]) -> dict[st
         "search": lambda: listed(f'"{some.choice(_WORDS)} {some.choice(_WORDS)}"'),
         "search_rare": lambda: listed(f"ticket{some.randrange(10**6):06d}"),
         "search_nothing": lambda: listed(f"없는말{some.randrange(10**6)}"),
-        "dashboard_30_days": lambda: traffic.over_time(stores, PROJECT, clock.now() - month, clock.now()),
+        "dashboard_30_days": lambda: figures.over_time(
+            stores, figures.Question(PROJECT, clock.now() - month, clock.now())
+        ),
     }
 
 

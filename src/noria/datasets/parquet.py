@@ -97,6 +97,14 @@ def find(paths: Sequence[Path], row_id: str) -> int | None:
     return None
 
 
+def ids(paths: Sequence[Path]) -> set[str]:
+    """The ids of all rows. Reads only their column."""
+    found: set[str] = set()
+    for _, file, group, _ in _row_groups(paths):
+        found.update(file.read_row_group(group, columns=["row_id"]).column(0).to_pylist())
+    return found
+
+
 def write_records(path: Path, records: Iterable[dict[str, Any]], columns: dict[str, str]) -> int:
     """Flat records as one Parquet file; `columns` maps each name to "text" or "number". Returns how many there were."""
     kinds = {"text": pa.string(), "number": pa.int64()}

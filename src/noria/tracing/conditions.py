@@ -21,7 +21,8 @@ _COLUMNS: Final = {
     **{"output_tokens": "output_tokens", "status": "status"},
 }
 _DEEP: Final = frozenset({"kind", "name", "error", "attr"})
-_OF_CALLS: Final = frozenset({"model", "provider", "prompt", "endpoint", "arm"})
+OF_CALLS: Final = frozenset({"model", "provider", "prompt", "endpoint", "arm", "release"})
+"""Fields that speak of model calls."""
 _WIDE: Final = _DEEP | {"", "input", "output"}
 _IS: Final = {"live": "live", "evaluation": "NOT live", "streamed": "streamed"}
 _SCORED: Final = "trace_id IN (SELECT trace_id FROM scores WHERE project_id = {project:String}"
@@ -79,12 +80,28 @@ def in_span(made: Where, term: Term, text: str) -> str:
     """The condition of a term about one span (of `spans`), whose words are in the expression `text`. Raises BadFilter."""
     if term.field == "":
         found = _words(made, str(term.value), text, whole=term.quoted)
-    elif term.field in _DEEP | _OF_CALLS:
+    elif term.field in _DEEP | (OF_CALLS - {"release"}):
         found = _turned(_in_span(made, term), term)
     elif term.field in {"status", "latency", "cost", "tokens", "input_tokens", "output_tokens", "code"}:
         found = _own(made, term)
     else:
         raise BadFilter(f"{term.field} is not a field of a span.", hint="Look for it in the list of traces.")
+    return f"NOT ({found})" if term.negated else f"({found})"
+
+
+def in_one_call(made: Where, term: Term) -> str:
+    """The condition of a term of OF_CALLS about one call, whose columns are named c_…; `traces` holds them as arrays."""
+    match term.field:
+        case "model":
+            found = f"({_text(made, term, 'c_served_model')} OR {_text(made, term, 'c_requested_model')})"
+        case "prompt":
+            found = _prompt(made, term, "c_prompt_name", "c_prompt_version")
+        case "release":
+            sign = f"{'=' if term.operator == '!=' else term.operator} {made.bind(term.value, 'Float64')}"
+            found = f"(c_release {sign} OR c_requested_release {sign})"
+        case _:
+            found = _text(made, term, f"c_{_COLUMNS[term.field]}")
+    found = _turned(found, term)
     return f"NOT ({found})" if term.negated else f"({found})"
 
 
@@ -96,7 +113,7 @@ def like(text: str) -> str:
 def _condition(made: Where, term: Term) -> str:
     if term.field in _DEEP:
         return _anywhere(made, term)
-    if term.field in _OF_CALLS:
+    if term.field in OF_CALLS:
         return _turned(_in_call(made, term), term)
     return _SPECIAL.get(term.field, _own)(made, term)
 
@@ -156,6 +173,10 @@ def _in_call(made: Where, term: Term) -> str:
     match term.field:
         case "model":
             return f"({_among(made, term, 'calls.served_model')} OR {_among(made, term, 'calls.requested_model')})"
+        case "release":
+            sign = "=" if term.operator == "!=" else term.operator
+            each = f"x -> x > 0 AND x {sign} {made.bind(term.value, 'Float64')}"
+            return f"(arrayExists({each}, calls.release) OR arrayExists({each}, calls.requested_release))"
         case "prompt":
             each = _prompt(made, term, "n", "v")
             return f"arrayExists((n, v) -> {each}, calls.prompt_name, calls.prompt_version)"
@@ -178,13 +199,6 @@ def _prompt(made: Where, term: Term, named: str = "prompt_name", numbered: str =
         same = _text(made, Term("prompt", "=", name, quoted=term.quoted), named)
         return f"({same} AND {numbered} = {made.bind(int(version), 'Int64')})"
     return _text(made, term, named)
-
-
-def _release(made: Where, term: Term) -> str:
-    value = made.bind(term.value, "Float64")
-    sign = "=" if term.operator == "!=" else term.operator
-    each = f"x -> x > 0 AND x {sign} {value}"
-    return _turned(f"(arrayExists({each}, calls.release) OR arrayExists({each}, calls.requested_release))", term)
 
 
 def _score(made: Where, term: Term) -> str:
@@ -235,5 +249,4 @@ _SPECIAL: Final[Mapping[str, Callable[[Where, Term], str]]] = {
     "until": _time,
     "score": _score,
     "tag": _tag,
-    "release": _release,
 }

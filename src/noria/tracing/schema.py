@@ -138,7 +138,7 @@ def span_of(row: Mapping[str, Any]) -> Span:
 
 def score_of(row: Mapping[str, Any]) -> Score:
     """The score in a row of `scores`."""
-    return Score.from_dict(dict(row))
+    return Score.from_dict({**row, "attributes": json.loads(row.get("attributes") or "{}")})
 
 
 def statements() -> Iterable[str]:

@@ -15,7 +15,7 @@ from noria.core.errors import BadInput
 from noria.core.records import Score, ScoreSource, Span
 from noria.governance import audit
 from noria.stores.connect import Stores
-from noria.tracing import conditions, filters, outline, reading, schema
+from noria.tracing import conditions, filters, fresh, outline, reading, schema
 from noria.tracing.conditions import Where
 from noria.tracing.reading import ask, moment, nanoseconds
 from noria.tracing.records import ScoreView, SpanNode, Trace, TraceFilter, TraceRow
@@ -139,6 +139,7 @@ def keep(stores: Stores, scores: list[Score], *, person_id: str) -> None:
             details={"name": first.name, "source": first.source, "scores": len(scores)},
         )
         stores.journal.append(records)
+    fresh.remember(scores)
 
 
 def conditions_of(which: TraceFilter) -> Where:
@@ -165,7 +166,7 @@ def conditions_of(which: TraceFilter) -> Where:
 
 
 def scores_of(stores: Stores, project_id: str, trace_ids: list[str]) -> dict[str, list[ScoreView]]:
-    """Scores by trace, oldest first."""
+    """Scores by trace, oldest first, with what was given here a moment ago."""
     found: dict[str, list[ScoreView]] = {}
     if not trace_ids:
         return found
@@ -179,21 +180,9 @@ def scores_of(stores: Stores, project_id: str, trace_ids: list[str]) -> dict[str
         {"project": project_id, "traces": trace_ids},
     )
     for score in map(schema.score_of, rows):
-        found.setdefault(score.trace_id, []).append(
-            ScoreView(
-                score_id=score.score_id,
-                span_id=score.span_id,
-                name=score.name,
-                source=score.source,
-                time=moment(score.time_ns),
-                number=score.number,
-                label=score.label,
-                text=score.text,
-                correction=score.correction,
-                author_id=score.author_id,
-            )
-        )
-    return found
+        found.setdefault(score.trace_id, []).append(fresh.view(score))
+    shown = {trace_id: fresh.over(project_id, trace_id, found.get(trace_id, [])) for trace_id in trace_ids}
+    return {trace_id: scores for trace_id, scores in shown.items() if scores}
 
 
 def _trace_row(row: Mapping[str, Any], scores: list[ScoreView]) -> TraceRow:

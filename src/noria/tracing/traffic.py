@@ -5,7 +5,6 @@ stay with the arm. What is counted are model calls, wherever they stand in their
 that no user caused (live = false) is left out unless asked for.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -13,9 +12,9 @@ from typing import Any, Final, Literal
 from noria.core import clock
 from noria.core.records import Span
 from noria.stores.connect import Stores
-from noria.tracing import schema, service
+from noria.tracing import schema
 from noria.tracing.reading import ask, moment, nanoseconds
-from noria.tracing.records import FeedbackRow, Moment, TraceFilter, Traffic
+from noria.tracing.records import FeedbackRow, Traffic
 from noria.tracing.service import scores_of
 
 Judged = Literal["correction", "positive"]
@@ -23,6 +22,8 @@ Judged = Literal["correction", "positive"]
 _MINUTE: Final = 60_000_000_000
 _CHUNK: Final = 200
 _GOOD: Final = ("good", "positive", "correct", "yes", "up", "thumbs_up", "like")
+_FEEDBACK: Final = "(source = 'user' OR (source = 'person' AND name = 'feedback'))"
+"""Scores that say whether an answer is good; a person's labels under other names say something else (ScoreView.is_feedback)."""
 _DAY: Final = 86_400_000_000_000
 """How much later than its trace a model call may begin and still be counted."""
 _FIGURES: Final = """
@@ -41,24 +42,14 @@ FROM (
     LEFT JOIN (
         SELECT trace_id, groupArray((span_id, total, times)) AS said FROM (
             SELECT trace_id, span_id, ifNull(sum(number), 0) AS total, count(number) AS times FROM scores FINAL
-            WHERE project_id = {project:String} AND source IN ('user', 'person') AND time_ns >= {since:Int64}
+            WHERE project_id = {project:String} AND FEEDBACK AND time_ns >= {since:Int64}
             GROUP BY trace_id, span_id
         ) GROUP BY trace_id
     ) AS given ON given.trace_id = t.trace_id
     WHERE CONDITIONS
 )
 GROUP BY bucket, endpoint, chosen, arm ORDER BY bucket, endpoint, chosen, arm
-"""
-_OVER_TIME: Final = """
-SELECT {from_ns:Int64} + intDiv(start - {from_ns:Int64}, {step:Int64}) * {step:Int64} AS bucket,
-    count() AS requests, countIf(state = 'error') AS errors, sum(tokens_in) AS tokens_in, sum(tokens_out) AS tokens_out,
-    sum(micros) AS cost, quantilesTDigest(0.5, 0.95, 0.99)(toFloat32((end - start) / 1e6)) AS latencies,
-    quantileTDigestIf(0.5)(toFloat32((first - start) / 1e6), first > 0) AS first_token
-FROM traces FINAL
-ARRAY JOIN calls.start_ns AS start, calls.end_ns AS end, calls.first_token_ns AS first, calls.status AS state,
-    calls.input_tokens AS tokens_in, calls.output_tokens AS tokens_out, calls.cost_micros AS micros
-WHERE CONDITIONS GROUP BY bucket ORDER BY bucket
-"""
+""".replace("FEEDBACK", _FEEDBACK)
 _READ: Final = (
     *("span_id", "start_ns", "end_ns", "endpoint", "release", "requested_release", "arm", "status"),
     *("input_tokens", "output_tokens", "cost_micros"),
@@ -84,33 +75,6 @@ def summary(
     return _figures(stores, project_id, endpoint, start, bucket="0", live_only=live_only)
 
 
-def over_time(
-    stores: Stores,
-    project_id: str,
-    since: datetime,
-    until: datetime,
-    *,
-    which: TraceFilter | None = None,
-    steps: int = 60,
-) -> list[Moment]:
-    """Figures of all traces that `which` lets through, in at most `steps` equal pieces of a time; empty ones are left out.
-
-    Raises BadFilter, Unavailable.
-    """
-    start, end = nanoseconds(since), nanoseconds(until)
-    step = max(-(-(end - start) // steps), _MINUTE)
-    asked = service.conditions_of(which or TraceFilter(live=True))
-    wanted = [
-        "project_id = {project:String}",
-        "listed_ns >= {from_ns:Int64} - {day:Int64}",
-        "listed_ns < {to_ns:Int64}",
-    ]
-    wanted += ["start >= {from_ns:Int64}", "start < {to_ns:Int64}"]
-    sql = _OVER_TIME.replace("CONDITIONS", " AND ".join([*wanted, *asked.conditions]))
-    values = {**asked.values, "project": project_id, "from_ns": start, "to_ns": end, "step": step, "day": _DAY}
-    return [_moment(row) for row in ask(stores, sql, values)]
-
-
 def feedback_rows(
     stores: Stores,
     project_id: str,
@@ -121,7 +85,7 @@ def feedback_rows(
     """Answers of `endpoint` that somebody corrected or found good (a value above 0, or a label that says so), oldest first."""
     wanted = {
         "correction": "correction != ''",
-        "positive": "number > 0 OR lower(label) IN {good:Array(String)}",
+        "positive": f"{_FEEDBACK} AND (number > 0 OR lower(label) IN {{good:Array(String)}})",
     }
     judged = ask(
         stores,
@@ -182,23 +146,6 @@ def _figures(
     sql = sql.replace("ARRAYS", ", ".join(f"c_{name} AS {name}" for name in read))
     rows = ask(stores, sql, {"project": project_id, "since": since, "endpoint": endpoint, "day": _DAY})
     return [_traffic(row) for row in rows]
-
-
-def _moment(row: dict[str, Any]) -> Moment:
-    p50, p95, p99 = (round(value, 1) for value in row["latencies"])
-    first = row["first_token"]
-    return Moment(
-        time=moment(row["bucket"]),
-        requests=row["requests"],
-        errors=row["errors"],
-        input_tokens=row["tokens_in"],
-        output_tokens=row["tokens_out"],
-        cost_micros=row["cost"],
-        p50_ms=p50,
-        p95_ms=p95,
-        p99_ms=p99,
-        first_token_ms=None if math.isnan(first) else round(first, 1),
-    )
 
 
 def _traffic(row: dict[str, Any]) -> Traffic:
