@@ -97,6 +97,12 @@ def find(paths: Sequence[Path], row_id: str) -> int | None:
     return None
 
 
+def count(paths: Sequence[Path], row_ids: frozenset[str]) -> int:
+    """How many rows have one of these ids. Reads only the column of ids."""
+    groups = (file.read_row_group(group, columns=["row_id"]).column(0) for _, file, group, _ in _row_groups(paths))
+    return sum(row_id in row_ids for column in groups for row_id in column.to_pylist())
+
+
 def write_records(path: Path, records: Iterable[dict[str, Any]], columns: dict[str, str]) -> int:
     """Flat records as one Parquet file; `columns` maps each name to "text" or "number". Returns how many there were."""
     kinds = {"text": pa.string(), "number": pa.int64()}

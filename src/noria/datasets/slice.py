@@ -16,4 +16,5 @@ SLICE = Slice(
     commands=("noria.datasets.commands:datasets",),
     nav=(Nav("Datasets", "/datasets", "Improve", 10),),
     lineage="noria.datasets.lineage:edges",
+    erase="noria.datasets.erasing:ERASER",
 )

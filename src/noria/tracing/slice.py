@@ -9,5 +9,6 @@ SLICE = Slice(
     pages="noria.tracing.pages:router",
     commands=("noria.tracing.commands:journal", "noria.tracing.commands_traces:traces"),
     lineage="noria.tracing.lineage:edges",
+    erase="noria.tracing.erasure:ERASER",
     nav=(Nav("Traces", "/traces", order=10), Nav("Sessions", "/sessions", order=11), Nav("Users", "/users", order=12)),
 )
