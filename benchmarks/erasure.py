@@ -98,7 +98,7 @@ def measure(stores: Stores, pid: int, options: argparse.Namespace) -> dict[str, 
     first = service.bootstrap(stores)
     assert first is not None
     schema.prepare(stores.spans)
-    query.PROJECT = first.project_id
+    query.PROJECT, query.DAYS = first.project_id, options.days
     query.fill(stores, options.spans)
     carrier = Tailer(stores)
     carrier.start()

@@ -11,6 +11,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
+from xml.sax.saxutils import escape
+
+from noria.stores.embedded import seal
 
 _CODE: Final = re.compile(r"Code: (\d+)\. (.*)", re.DOTALL)
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
@@ -29,7 +32,7 @@ _CONFIG: Final = """<clickhouse>
   <query_condition_cache_size>1048576</query_condition_cache_size>
   <compiled_expression_cache_size>4194304</compiled_expression_cache_size>
   <uncompressed_cache_size>0</uncompressed_cache_size>
-  <background_pool_size>2</background_pool_size>
+  {disks}<background_pool_size>2</background_pool_size>
   <background_schedule_pool_initial_size>2</background_schedule_pool_initial_size>
   <max_thread_pool_free_size>8</max_thread_pool_free_size>
   <merge_tree>
@@ -38,9 +41,23 @@ _CONFIG: Final = """<clickhouse>
     <non_replicated_deduplication_window>10000</non_replicated_deduplication_window>
     <old_parts_lifetime>30</old_parts_lifetime>
     <merge_max_block_size>2048</merge_max_block_size>
+    {policy}
   </merge_tree>
 </clickhouse>
 """
+
+
+_DISKS: Final = """<storage_configuration>
+    <disks>
+      <plain><type>local</type><path>{folder}/sealed/</path></plain>
+      <sealed><type>encrypted</type><disk>plain</disk><algorithm>AES_256_CTR</algorithm><key_hex from_env="{key}"/></sealed>
+    </disks>
+    <policies><sealed><volumes><main><disk>sealed</disk></main></volumes></sealed></policies>
+  </storage_configuration>
+  """
+_POLICY: Final = "<storage_policy>sealed</storage_policy>"
+"""All tables lie on a disk that the engine encrypts, columns and indexes alike. It has no <path> of its own: with one, the engine looks for
+part folders to sync under that path twice and fails."""
 
 
 class EngineError(Exception):
@@ -55,14 +72,17 @@ class EngineError(Exception):
 class Engine:
     """chDB over one folder. `folder` must be held by a lock: a second process on it would fail in obscure ways."""
 
-    def __init__(self, folder: Path, *, memory_mb: int) -> None:
+    def __init__(self, folder: Path, *, memory_mb: int, sealed: bool = False) -> None:
         self._folder = folder
         self._slots = threading.BoundedSemaphore(_AT_ONCE)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         config = folder / "noria.xml"
         megabyte = 1024 * 1024
         cache = max(8, memory_mb // 32) * megabyte
-        config.write_text(_CONFIG.format(memory=memory_mb * megabyte, cache=cache), encoding="utf-8")
+        seals = {"disks": "", "policy": ""}
+        if sealed:
+            seals = {"disks": _DISKS.format(folder=escape(str(folder.absolute())), key=seal.KEY), "policy": _POLICY}
+        config.write_text(_CONFIG.format(memory=memory_mb * megabyte, cache=cache, **seals), encoding="utf-8")
         _leave_out("pyarrow", "numpy", "pandas")
         from chdb import _chdb
 
