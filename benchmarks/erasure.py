@@ -66,6 +66,7 @@ def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--spans", type=int, default=1_000_000)
     asked.add_argument("--traces", type=int, default=200)
+    asked.add_argument("--days", type=int, default=query.DAYS, help="Over which all of it is spread.")
     asked.add_argument(
         "--sealed", action="store_true", help="Seal the span store: words must not be found before, either."
     )
@@ -163,6 +164,10 @@ def erase(stores: Stores, store: psutil.Process, planted: Planted, *, sealed: bo
     before = counted(folder, [*WORDS.values(), CONTROL])
     print(f"files that hold each word before: {before}", flush=True)
     figures["missed"] = [] if sealed else [word for word, count in before.items() if not count]
+    in_store = rawsearch.search(stores.settings.folder.spans, [*WORDS.values(), CONTROL])
+    figures["store_files_before"] = sum(map(len, in_store.values()))
+    if sealed and figures["store_files_before"]:
+        figures["missed"].append("words stand in sealed files")
     figures["files_before"] = sum(before.values())
     others = _others(stores, planted)
     figures["seen_before"] = sum(seen(planted).values())
