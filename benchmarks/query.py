@@ -23,7 +23,7 @@ import psutil
 from noria.core import clock
 from noria.core.settings import load
 from noria.stores.connect import Stores
-from noria.tracing import outline, schema, service, traffic
+from noria.tracing import figures, outline, schema, service
 from noria.tracing.records import TraceFilter
 
 BARS = {"latest_50": 50, "filtered": 50, "one_trace": 50, "search": 50, "dashboard_30_days": 100}
@@ -174,7 +174,9 @@ def questions(stores: Stores, some: random.Random, traces: list[str]) -> dict[st
         "search": lambda: listed(f'"{some.choice(_WORDS)} {some.choice(_WORDS)}"'),
         "search_rare": lambda: listed(f"ticket{some.randrange(10**6):06d}"),
         "search_nothing": lambda: listed(f"없는말{some.randrange(10**6)}"),
-        "dashboard_30_days": lambda: traffic.over_time(stores, PROJECT, clock.now() - month, clock.now()),
+        "dashboard_30_days": lambda: figures.over_time(
+            stores, figures.Question(PROJECT, clock.now() - month, clock.now())
+        ),
     }
 
 
@@ -246,7 +248,22 @@ SELECT {_N} AS n, {{project:String}} AS project_id, lower(hex(MD5(toString(n))))
     if(n % 9 = 0, 'gold', 'plain') AS tier,
     [concat('customer.tier=', tier), 'http.route=/v1/chat/completions'] AS facts
 FROM numbers({{count:UInt64}})"""
-_OWN = ", ".join(schema.TRACE_COLUMNS)
+_LISTED = ", ".join(schema.LISTED_COLUMNS)
+_CALLS = ", ".join(f"calls.{name}" for name in schema.CALL_COLUMNS)
+_ABSENT = {
+    "cached_tokens": "0",
+    "key_id": "''",
+    "listed_ns": "start_ns",
+    "spans": "if(n % 5 = 0, 6, 1)",
+    "errors": "status = 'error'",
+}
+_ABSENT |= {"cache_hit": "false"}
+
+
+def _made(columns: tuple[str, ...], form: str = "{}") -> str:
+    return ", ".join(form.format(_ABSENT.get(name, name)) for name in columns)
+
+
 _SHARED = (
     "input_messages, output_messages, parameters, attributes, project_id, trace_id, span_id, parent_id, name, kind,"
     " start_ns, end_ns, status, endpoint, release, requested_model, served_model, input_tokens, output_tokens, session_id,"
@@ -268,8 +285,9 @@ UNION ALL
 SELECT {_SAID}, project_id, trace_id, substring(lower(hex(MD5(concat('c', toString(n), toString(step))))), 1, 16), span_id,
     concat('step ', toString(step)), if(step % 2 = 0, 'llm', 'tool'), start_ns + step * 1000000, end_ns, status, {_REST}
 FROM ({_ROOT}) ARRAY JOIN range(5) AS step WHERE n % 5 = 0""",
-    f"traces ({_OWN}, preview_input, preview_output, text, facts)": f"""
-SELECT {_OWN.replace("cached_tokens", "0").replace("key_id", "''")}, asked, answered, concat(asked, '\\n', answered), facts
+    f"traces ({_LISTED}, preview_input, preview_output, text, facts, version, {_CALLS})": f"""
+SELECT {_made(schema.LISTED_COLUMNS)}, asked, answered, concat(asked, '\\n', answered), facts, n,
+    {_made(schema.CALL_COLUMNS, "[{}]")}
 FROM ({_ROOT})""",
     "scores (score_id, project_id, trace_id, name, source, time_ns, number, key)": f"""
 SELECT toString(n), project_id, trace_id, 'feedback', 'user', end_ns, toFloat64(n % 2), 'thumb' FROM ({_ROOT}) WHERE n % 100 = 0""",

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prepares .cache/clients: the client libraries that the gateway is tested with, each set in an environment of its own.
+# Prepares .cache/clients: the client libraries that gateway and server are tested with, each set in an environment of its own.
 # A second run does nothing. Without Node (18 or newer) its clients are left out, and their tests say so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -33,4 +33,6 @@ node_modules() {
 
 python_environment clients
 python_environment instructor
+python_environment langfuse
+python_environment langfuse4
 node_modules

@@ -12,3 +12,5 @@ compile pyproject.toml --extra local --extra train -c requirements/base.txt -o r
 compile pyproject.toml --extra local --extra train --extra scaled --group dev -c requirements/base.txt -o requirements/dev.txt
 compile --group clients -o requirements/clients.txt
 compile --group instructor -o requirements/instructor.txt
+compile --group langfuse -o requirements/langfuse.txt
+compile --group langfuse4 -o requirements/langfuse4.txt

@@ -79,6 +79,7 @@ def test_every_table_says_whose_data_it_holds_and_how_long() -> None:
 def references() -> Iterator[tuple[str, str]]:
     for part in SLICES:
         named = [part.http, part.pages, part.lineage, *part.jobs.values(), *part.commands]
+        named += [reference for action in part.actions for reference in (action.form, action.do)]
         yield from ((part.name, reference) for reference in named if reference)
 
 

@@ -17,6 +17,7 @@ from noria.stores.connect import Stores
 from noria.stores.journal import JournalWriter
 from noria.tracing.tailer import Tailer
 from tests.stores.process import StoreProcess
+from tests.tracing.import_kit import Desk
 from tests.tracing.otlp_kit import Otlp, application_of, open_otlp
 
 TICK = 1_000_000
@@ -87,6 +88,12 @@ def traffic(stores: Stores, project: str) -> Iterator[Traffic]:
     made = Traffic(stores, project)
     yield made
     made.writer.close()
+
+
+@pytest.fixture
+def desk(stores: Stores, project: str, tmp_path: Path) -> Desk:
+    """Imports exports of other tools into this test's project."""
+    return Desk(stores, project, tmp_path)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from noria.governance.records import FirstLogin
 from noria.governance.slice import SLICE as GOVERNANCE
 from noria.registry.slice import SLICE as REGISTRY
 from noria.stores.connect import Stores
-from noria.tracing import schema
+from noria.tracing import rollup, schema
 from noria.tracing.slice import SLICE
 from noria.web import application
 from tests.tracing.conftest import TICK, Traffic
@@ -108,8 +108,7 @@ def large_trace(stores: Stores, project: str, count: int) -> str:
     for at in range(0, count, 10_000):
         rows = [schema.span_row(span) for span in spans[at : at + 10_000]]
         stores.spans.insert("spans", columns, rows, token=f"large/{trace}/{at}")
-    made = (*schema.TRACE_COLUMNS, *schema.MADE_COLUMNS)
-    stores.spans.insert("traces", made, [schema.trace_row(spans[0])], token=f"large/{trace}")
+    stores.spans.insert("traces", schema.TRACE_COLUMNS, [rollup.row(spans, [], None, 1)], token=f"large/{trace}")
     return trace
 
 

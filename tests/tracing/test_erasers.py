@@ -1,6 +1,7 @@
 """What the other slices hold of a person: kept responses, recorded calls, dataset rows, answers of evaluations."""
 
 import time
+from typing import Any
 
 import orjson
 import pytest
@@ -43,15 +44,15 @@ def subject(stores: Stores, traffic: Traffic, project: str) -> Subject:
     return made
 
 
-def example(row_id: str, text: str) -> Example:
+def example(row_id: str, text: str, trace_id: str = "x") -> Example:
     said = [{"role": "user", "content": text}, {"role": "assistant", "content": "answer"}]
-    return Example(row_id, "train", said, source={"trace_id": "x"})
+    return Example(row_id, "train", said, source={"trace_id": trace_id})
 
 
 def test_rows_leave_versions_that_keep_their_names(stores: Stores, subject: Subject) -> None:
     [trace_id] = traces.trace_ids(stores, subject)
-    theirs, other = example(trace_row_id(trace_id), "zwergmaulwurf"), example("ab" * 16, "hauskatze")
-    common = {"project_id": subject.project_id, "actor_id": "", "operation": "from_feedback"}
+    theirs, other = example("of a span", "zwergmaulwurf", trace_id), example("ab" * 16, "hauskatze")
+    common: dict[str, Any] = {"project_id": subject.project_id, "actor_id": "", "operation": "from_feedback"}
     one = datasets.write_version(stores, name="d", examples=[theirs, other], parent_id=None, report={}, **common)
     two = datasets.write_version(
         stores, name="d", examples=[theirs], parent_id=one.id, report={"changes": stores.files.put(b"places")}, **common

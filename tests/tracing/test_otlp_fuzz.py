@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from noria.core.records import Span
 from noria.stores.journal import frame
-from noria.tracing import schema
+from noria.tracing import rollup, schema
 from noria.tracing.dialects.driver import TABLES, record
 from noria.tracing.otlp.raw import Event, Origin, Raw, check
 
@@ -80,6 +80,6 @@ def test_no_attribute_is_an_error(attributes: dict[str, Any], event: dict[str, A
     [made] = orjson.loads(frame([record(check(raw), "project", "key")])[12:])
     span = Span.from_dict(made)
     schema.check(span)
-    orjson.dumps([schema.span_row(span), schema.trace_row(span)])
+    orjson.dumps([schema.span_row(span), rollup.row([span], [], None, 1)])
     assert span.status == "error"
     assert min(span.input_tokens, span.output_tokens, span.cost_micros) >= 0

@@ -80,7 +80,7 @@ def test_what_a_client_sends_again_stands_once(otlp: Otlp) -> None:
     assert len(otlp.spans(final="")) == 2, "without the help of a merge"
     assert len(service.list_traces(otlp.stores, otlp.project).items) == 1
     rows = otlp.stores.spans.query(
-        "SELECT count() AS n FROM traces WHERE project_id = {project:String}", {"project": otlp.project}
+        "SELECT count() AS n FROM traces FINAL WHERE project_id = {project:String}", {"project": otlp.project}
     )
     assert rows[0]["n"] == 1
 

@@ -279,17 +279,17 @@ def test_a_person_judges_and_judges_again(browser: TestClient, stores: Stores, p
     path = f"/traces/{span.trace_id}"
     token = re.search(r'name="csrf" value="([^"]+)"', read(browser, path))
     assert token
-    form = {"csrf": token[1], "verdict": "bad", "correction": '{"name": "Return", "id": "7"}', "text": "not asked for"}
-    assert browser.post(f"{path}/feedback", data=form, follow_redirects=False).status_code == 303
-    traffic.carry()
+    form = {"csrf": token[1], "t": span.trace_id, "verdict": "bad"}
+    form |= {"correction": '{"name": "Return", "id": "7"}', "comment": "not asked for"}
+    assert browser.post("/actions/score", data=form, follow_redirects=False).status_code == 303
     part = read(browser, f"{path}/feedback")
     assert '<del>"Cancel"</del><ins>"Return"</ins>' in part and "not asked for" in part and "by person" in part
-    browser.post(f"{path}/feedback", data={"csrf": token[1], "verdict": "good"})
+    browser.post("/actions/score", data={"csrf": token[1], "t": span.trace_id, "verdict": "good"})
     traffic.carry()
     [score] = service.get_trace(stores, project, span.trace_id).scores
     assert (score.number, score.source, score.correction) == (1.0, "person", "")
-    assert browser.post(f"{path}/feedback", data={"csrf": token[1]}).status_code == 400
-    assert browser.post(f"{path}/feedback", data={"verdict": "good"}).status_code == 403
+    assert browser.post("/actions/score", data={"csrf": token[1], "t": span.trace_id}).status_code == 400
+    assert browser.post("/actions/score", data={"t": span.trace_id, "verdict": "good"}).status_code == 403
 
 
 def test_fragments_for_the_page_of_an_endpoint(browser: TestClient, traffic: Traffic) -> None:

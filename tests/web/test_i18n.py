@@ -17,6 +17,7 @@ EXTRA = [
     *roles.ROLES,
     *roles.SCOPES,
     *(entry.title for part in SLICES for entry in part.nav),
+    *(action.title for part in SLICES for action in part.actions),
 ]
 
 

@@ -27,20 +27,28 @@ class Wheel(click.Group):
         return [*super().list_commands(ctx), *sorted(_references())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if (found := super().get_command(ctx, cmd_name)) is not None:
-            return found
-        reference = _references().get(cmd_name)
-        command: click.Command | None = resolve(reference) if reference else None
-        return command
+        if (own := super().get_command(ctx, cmd_name)) is not None:
+            return own
+        found = [resolve(reference) for reference in _references().get(cmd_name, ())]
+        if len(found) < 2:
+            return found[0] if found else None
+        commands = {name: command for group in found for name, command in group.commands.items()}
+        return click.Group(found[-1].name, commands, help=found[-1].help)
 
 
-def _references() -> dict[str, str]:
-    """Commands that live elsewhere: a command is called as the attribute that holds it ("…:sign_in" is sign-in, "…:import_" import)."""
+def _references() -> dict[str, list[str]]:
+    """Commands that live elsewhere: a command is called as the attribute that holds it ("…:sign_in" is sign-in, "…:import_" import).
+
+    Groups of one name are one command; the last of them says what it is.
+    """
     from noria.app.slices import SLICES
 
     references = [reference for part in SLICES for reference in part.commands]
-    references.append("noria.app.demo.command:demo")
-    return {reference.rpartition(":")[2].rstrip("_").replace("_", "-"): reference for reference in references}
+    references += ["noria.app.demo.command:demo", "noria.app.tools_command:tools"]
+    named: dict[str, list[str]] = {}
+    for reference in references:
+        named.setdefault(reference.rpartition(":")[2].rstrip("_").replace("_", "-"), []).append(reference)
+    return named
 
 
 def main() -> None:

@@ -25,6 +25,11 @@ def micros(text: str) -> int:
     return int(amount)
 
 
+def sum_of(amount: int) -> str:
+    """As `dollars`, but of a dollar or more only the cents: a sum that people compare."""
+    return f"{amount / _MICROS:,.2f}" if amount >= _MICROS else dollars(amount)
+
+
 def dollars(amount: int) -> str:
     """Micro-dollars as dollars, with the decimals that they need and at least two: 1,200.50, 0.000125."""
     whole, rest = divmod(amount, _MICROS)

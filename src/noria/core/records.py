@@ -103,3 +103,5 @@ class Score(_Record):
     session_id: str = ""
     value_type: ScoreType = ""
     """numeric and boolean: `number` holds the value; categorical: `label`; text: `text`. Empty for feedback."""
+    attributes: dict[str, Any] = field(default_factory=dict)
+    """What else whoever gave it said of it: environment, metadata."""

@@ -8,7 +8,7 @@ routes, navigation, jobs, commands and erasure loop over it, so no list is kept 
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,27 @@ class Nav:
     path: str
     group: str = ""
     order: int = 0
+
+
+On = Literal["span", "trace", "traces"]
+"""What an action is done to: one span, one trace, or several traces (ticked ones, or all that a search finds)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something that pages offer to do with what they show, though the page's slice does not know the slice that does it."""
+
+    name: str
+    """As in its address, /actions/{name}."""
+    title: str
+    """Of its button, as an imperative in English."""
+    on: tuple[On, ...]
+    permission: str
+    """Of noria.web.auth.Permission; whoever lacks it sees no button and is refused."""
+    form: str
+    """"module:function" `(stores, caller, target: noria.web.actions.Target) -> noria.web.actions.Form`."""
+    do: str
+    """"module:function" `(stores, caller, target, fields: dict[str, str]) -> noria.web.actions.Done`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +57,15 @@ class Slice:
     """Job name to "module:function"; the function takes a noria.jobs.context.JobContext and returns a JSON dict."""
     commands: tuple[str, ...] = ()
     """Click commands or groups, each "module:attribute"."""
+    tools: str = ""
+    """"module:function": the tools of noria.web.tools that this slice gives to assistants."""
     nav: tuple[Nav, ...] = ()
     lineage: str = ""
     """"module:function" `(stores, project_id, kind, id) -> list[Edge]`: the edges this slice knows about a node."""
     erase: str = ""
     """"module:ERASER", an Eraser: how this slice finds and erases what it holds of a person."""
+    actions: tuple[Action, ...] = ()
+    """What it can do with the spans and traces that pages of another slice show."""
 
 
 @dataclass(frozen=True, slots=True)

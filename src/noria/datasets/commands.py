@@ -1,4 +1,4 @@
-"""`noria datasets …`: import files and list datasets from the shell of the machine, directly on the data folder.
+"""`noria datasets …`: import files, collect traces and list datasets from the shell of the machine, directly on the data folder.
 
 The import runs in this process, so it works whether or not Noria is running.
 """
@@ -60,6 +60,34 @@ def import_command(
         click.echo(f"  refused: {entry['file']}, line {entry['line']}: {entry['reason']}")
     if report["refused"] > 10:
         click.echo(f"  {report['refused']:,} lines were refused in all; they are kept with the version's report.")
+
+
+@datasets.command("from-traces", context_settings={"ignore_unknown_options": True})  # -status:error is a term
+@click.argument("name")
+@click.argument("query", nargs=-1)
+@click.option(
+    "--trace", "trace_ids", multiple=True, metavar="ID", help="A trace, in the place of QUERY; may be repeated."
+)
+@click.option("--span", "span_id", default="", metavar="ID", help="With one --trace: this span of it.")
+@click.option("--split", default="train", show_default=True, help="Split of the new rows.")
+@_data
+def from_traces_command(
+    name: str, query: tuple[str, ...], *, trace_ids: tuple[str, ...], span_id: str, split: str, data: Path | None
+) -> None:
+    """Add rows to the dataset NAME from the traces that are like QUERY (docs/filters.md); Noria must run."""
+    from noria.datasets import from_traces
+
+    if bool(query) == bool(trace_ids) or (span_id and len(trace_ids) != 1):
+        raise click.UsageError("Give a QUERY, or --trace (with --span: one).")
+    which = from_traces.Selection(tuple(one.lower() for one in trace_ids), span_id.lower(), " ".join(query))
+    with _project(data) as (stores, project_id):
+        version = from_traces.add(stores, project_id=project_id, name=name, which=which, split=split, actor_id="")
+    report = version.report
+    click.echo(
+        f"Added {report['added']:,} rows of {report['asked']:,} traces: {version.name} has {version.rows:,} rows."
+    )
+    for reason, count in report["left_out"].items():
+        click.echo(f"  left out: {count:,}. {from_traces.REASONS[reason]}")
 
 
 @datasets.command("list")

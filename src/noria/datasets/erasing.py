@@ -24,8 +24,25 @@ _ERASED: Final = "erased_rows"
 
 
 def row_ids(stores: Stores, subject: Subject) -> frozenset[str]:
-    """The ids of all rows that the subject's traces became, or could have."""
-    return frozenset(map(trace_row_id, traces.trace_ids(stores, subject)))
+    """The ids of all rows that the subject's traces, or spans of them, became."""
+    from noria.datasets import parquet
+
+    theirs = frozenset(traces.trace_ids(stores, subject))
+    found = set(map(trace_row_id, theirs))
+    for version in service.all_versions(stores, subject.project_id) if theirs else ():
+        found |= parquet.of_traces(service.part_paths(stores, version), theirs)
+    return frozenset(found)
+
+
+def erased_from(stores: Stores, project_id: str) -> dict[str, set[str]]:
+    """The versions that rows were erased from, by id, and the ids of the rows that they still have."""
+    from noria.datasets import parquet
+
+    return {
+        version.id: parquet.ids(service.part_paths(stores, version))
+        for version in service.all_versions(stores, project_id)
+        if version.report.get(_ERASED)
+    }
 
 
 def find(stores: Stores, subject: Subject) -> dict[str, int]:

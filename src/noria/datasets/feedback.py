@@ -13,6 +13,7 @@ from noria.datasets.records import Example, message_text, trace_row_id
 from noria.datasets.repair import in_strings, repair
 from noria.governance.privacy.masking import Masker
 from noria.tracing.records import ScoreView
+from noria.tracing.views import GOOD
 
 
 class Judged(Protocol):
@@ -20,6 +21,8 @@ class Judged(Protocol):
 
     @property
     def trace_id(self) -> str: ...
+    @property
+    def span_id(self) -> str: ...
     @property
     def endpoint(self) -> str: ...
     @property
@@ -65,27 +68,36 @@ def rows(
             report.corrections += 1
         else:
             report.praised += 1
-        source = {"trace_id": answer.trace_id, "score_ids": [score.score_id for score in answer.scores], "via": via}
-        meta: dict[str, Any] = {"endpoint": answer.endpoint, "release": answer.release}
-        if answer.session_id:
-            meta["session"] = answer.session_id
-        messages = _tidied([*answer.input_messages, target], report)
+        meta, source = lineage_of(answer, via)
+        messages = tidied([*answer.input_messages, target], report.masked)
         yield Example(trace_row_id(answer.trace_id), "train", messages, meta, source)
 
 
+def lineage_of(answer: Judged, via: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A row's meta and its source: what gave the answer, and the trace and the scores that it comes from."""
+    meta: dict[str, Any] = {"endpoint": answer.endpoint, "release": answer.release}
+    if answer.session_id:
+        meta["session"] = answer.session_id
+    ids = [score.score_id for score in answer.scores]
+    return meta, {"trace_id": answer.trace_id, "score_ids": ids, "via": via}
+
+
 def _praised(answer: Judged) -> Message | None:
-    """The answer as it was given, unless the last number that somebody gave it says it was bad."""
-    numbers = [score for score in answer.scores if score.source in {"user", "person"} and score.number is not None]
-    last = max(numbers, key=lambda score: score.time, default=None)
+    """The answer as it was given, if somebody praised it and the last number that it got does not say it was bad."""
+    said = [one for one in answer.scores if one.is_feedback and one.span_id in {"", answer.span_id}]
+    last = max((one for one in said if one.number is not None), key=lambda one: one.time, default=None)
     if last is not None and last.number is not None and last.number <= 0:
+        return None
+    if last is None and not any(one.label.lower() in GOOD for one in said):
         return None
     given = [message for message in answer.output_messages if message.get("role") == "assistant"]
     return given[-1] if given else None
 
 
-def _tidied(messages: list[Message], report: FeedbackReport) -> list[Message]:
+def tidied(messages: list[Message], masked: dict[str, int]) -> list[Message]:
+    """The messages repaired and masked as in a cleaning; `masked` counts each kind of personal data that was replaced."""
     masker, skip = Masker(), frozenset({"role", "type"})
     tidy: list[Message] = in_strings(messages, lambda text: masker.text(repair(text)), skip)
     for kind, count in masker.counts.items():
-        report.masked[kind] = report.masked.get(kind, 0) + count
+        masked[kind] = masked.get(kind, 0) + count
     return tidy

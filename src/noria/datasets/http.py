@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, Literal
 
 import orjson
 from fastapi import APIRouter, File, Form, Query, UploadFile
@@ -11,6 +11,7 @@ from starlette.responses import StreamingResponse
 
 from noria.core.errors import BadInput
 from noria.datasets import changes, service, start
+from noria.datasets import from_traces as from_traces_
 from noria.datasets.records import DatasetVersion, Example
 from noria.stores.connect import Stores
 from noria.web.auth import Caller, allow
@@ -36,6 +37,18 @@ class FeedbackBody(BaseModel):
     endpoint: str
     base_version: str | None = None
     since: str | None = None
+
+
+class TracesBody(BaseModel):
+    """Which traces become rows: `trace_ids`, or one trace and a `span_id` of it, or a search `q`."""
+
+    trace_ids: list[Annotated[str, Field(pattern="^[0-9a-f]{32}$")]] = Field(
+        default_factory=list, max_length=from_traces_.MOST
+    )
+    span_id: str = Field("", pattern="^([0-9a-f]{16})?$", description="A span of the one trace that is named.")
+    q: str = Field("", max_length=4000, description="A search (docs/filters.md); the newest 10,000 that it finds.")
+    traffic: Literal["live", "evaluation", "all"] = Field("all", description="Which of what the search finds.")
+    split: str = "train"
 
 
 class MergeBody(BaseModel):
@@ -111,6 +124,18 @@ def get_dataset(name: str, stores: StoresDep, caller: Viewer) -> dict[str, Any]:
 def get_version(name: str, number: int, stores: StoresDep, caller: Viewer) -> dict[str, Any]:
     """One version with its report."""
     return asdict(service.find_version(stores, caller.project_id, name, number))
+
+
+@router.post("/{name}/from_traces", status_code=202)
+def from_traces(name: str, body: TracesBody, stores: StoresDep, caller: Editor) -> dict[str, str]:
+    """Start the job that adds rows of traces to a dataset; what stands in it already is left out and told in the report."""
+    if bool(body.trace_ids) == bool(body.q):
+        raise BadInput("Name traces, or give a search.", hint='{"trace_ids": ["…"]} or {"q": "has:feedback"}.')
+    if body.span_id and len(body.trace_ids) != 1:
+        raise BadInput("A span is named beside its one trace.")
+    which = from_traces_.Selection(tuple(body.trace_ids), body.span_id, body.q, body.traffic)
+    job = start.from_traces(stores, caller.project_id, caller.id, name=name, which=which, split=body.split)
+    return {"job": job.id}
 
 
 @router.post("/{name}/versions/{number}/clean", status_code=202)

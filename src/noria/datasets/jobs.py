@@ -1,18 +1,22 @@
 """Jobs of datasets. Each runs in a child process of the worker and may be run again after a kill: it then finds its version."""
 
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from noria.core import clock
 from noria.core.errors import BadInput
-from noria.datasets import service
+from noria.datasets import items, service
 from noria.datasets.importing import Import, Upload, check_split, guess_split
 from noria.datasets.merging import MergeReport, add_rows
 from noria.datasets.options import parse_options
 from noria.datasets.records import DatasetVersion, Example
 from noria.jobs.context import JobContext
+
+_TURN = 0.25
 
 
 def import_files(context: JobContext) -> dict[str, Any]:
@@ -122,6 +126,27 @@ def from_feedback(context: JobContext) -> dict[str, Any]:
     )
 
 
+def from_traces(context: JobContext) -> dict[str, Any]:
+    """Args: name, split, and a from_traces.Selection's. Adds rows of traces to the dataset's latest version."""
+    from noria.datasets import from_traces as verb
+
+    if done := service.version_of_job(context.stores, context.project_id, context.job_id):
+        return result(done)
+    args = context.args
+    version = verb.add(
+        context.stores,
+        project_id=context.project_id,
+        name=args["name"],
+        which=verb.Selection.of(args),
+        split=args["split"],
+        actor_id=context.actor_id,
+        job_id=context.job_id,
+        check=context.check,
+    )
+    context.progress(version.rows, version.rows, f"{version.report['added']:,} rows added")
+    return result(version)
+
+
 def merge(context: JobContext) -> dict[str, Any]:
     """Args: name, version_ids. Joins the rows of the versions, in this order; the first one is the parent."""
     if done := service.version_of_job(context.stores, context.project_id, context.job_id):
@@ -176,3 +201,34 @@ def result(version: DatasetVersion) -> dict[str, Any]:
         "rows": version.rows,
         "report": version.report,
     }
+
+
+def seal(context: JobContext) -> dict[str, Any]:
+    """Args: dataset_id. Waits for a moment without changes, then makes one version of the items that wait; until none does."""
+    stores, dataset_id = context.stores, context.args["dataset_id"]
+    made: list[DatasetVersion] = []
+    while True:
+        _wait_for_quiet(context, dataset_id)
+        version = items.seal(
+            stores,
+            project_id=context.project_id,
+            dataset_id=dataset_id,
+            actor_id=context.actor_id,
+            job_id=context.job_id,
+        )
+        made += [version] if version else []
+        if version is None or items.end_sealing(stores, dataset_id, context.job_id):
+            return result(made[-1]) if made else {}
+
+
+def _wait_for_quiet(context: JobContext, dataset_id: str) -> None:
+    while True:
+        with context.stores.database.read() as connection:
+            count, first, last = items.count_waiting(connection, dataset_id)
+        now = clock.now()
+        if first is None or last is None or count >= items.MOST:
+            return
+        if now - last >= items.QUIET or now - first >= items.LONGEST:
+            return
+        context.progress(0, count, f"{count:,} items wait")
+        time.sleep(_TURN)

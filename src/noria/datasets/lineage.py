@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from noria.core.slices import Edge
 from noria.datasets import service
-from noria.datasets.records import DatasetVersion, Example, trace_row_id
+from noria.datasets.records import DatasetVersion, Example, span_row_id, trace_row_id
 from noria.stores.connect import Stores
 
 
@@ -24,8 +24,8 @@ def edges(stores: Stores, project_id: str, kind: str, id: str) -> list[Edge]:
             if edge.source_id == id
         ]
     if kind == "trace":
-        row_id = trace_row_id(id)
-        return [edge for edge in _of_row(stores, project_id, row_id) if edge.source_kind == "trace"]
+        rows = [trace_row_id(id), *_span_rows(service.all_versions(stores, project_id), id)]
+        return [edge for row_id in rows for edge in _of_row(stores, project_id, row_id) if edge.source_kind == "trace"]
     if kind == "row":
         return list(_of_row(stores, project_id, id))
     return []
@@ -53,6 +53,12 @@ def _of_version(versions: list[DatasetVersion], version_id: str) -> Iterator[Edg
 def _files(version: DatasetVersion) -> Iterator[Edge]:
     for entry in version.report.get("files", []):
         yield Edge("file", entry["digest"], "dataset_version", version.id, "import", entry["name"], version.name)
+
+
+def _span_rows(versions: list[DatasetVersion], trace_id: str) -> Iterator[str]:
+    """Rows that spans inside this trace became, as the reports of the versions that took them in tell."""
+    taken = {tuple(pair) for version in versions for pair in version.report.get("spans", []) if pair[0] == trace_id}
+    yield from (span_row_id(*pair) for pair in sorted(taken))
 
 
 def _of_row(stores: Stores, project_id: str, row_id: str) -> Iterator[Edge]:

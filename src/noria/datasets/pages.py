@@ -9,7 +9,8 @@ from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from starlette.responses import Response
 
 from noria.core.errors import NotFound
-from noria.datasets import changes, service, start, views
+from noria.datasets import changes, items, run_views, service, start, views
+from noria.datasets.from_traces import REASONS
 from noria.datasets.options import Options
 from noria.governance import people
 from noria.jobs import service as jobs
@@ -108,6 +109,8 @@ def dataset_page(
         dataset=dataset,
         versions=versions,
         shown=shown,
+        waiting=items.waiting(stores, dataset),
+        runs=run_views.newest(stores, dataset),
         parent=next((one for one in versions if shown and one.id == shown.parent_id), None),
         names=_names(stores, project),
         found=views.found_by_cleaning(shown.report) if shown else [],
@@ -117,6 +120,7 @@ def dataset_page(
         q=q,
         steps=[(step, STEPS[step], getattr(Options(), step)) for step in STEPS],
         masked=views.MASKED,
+        left_out=REASONS,
         endpoints=[one.name for one in registry.list_endpoints(stores, project, limit=50).items],
         job=_job(stores, caller, job),
     )

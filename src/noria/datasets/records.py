@@ -19,7 +19,7 @@ class Example:
     """One row. `messages[-1]` is the target (role assistant); `meta` is whatever else its source said about it.
 
     `source` is its lineage: {"file": sha256, "name": file name, "line": n} or
-    {"trace_id": id, "score_ids": [...], "via": "correction" | "feedback"}.
+    {"trace_id": id, "score_ids": [...], "via": "correction" | "feedback" | "trace", "span_id"?: id}.
     """
 
     row_id: str
@@ -51,7 +51,7 @@ class DatasetVersion:
     number: int
     parent_id: str | None
     operation: str
-    """What made it: import, clean, from_feedback or merge."""
+    """What made it: import, clean, from_feedback, from_traces or merge."""
     rows: int
     splits: dict[str, int]
     parts: list[str]
@@ -77,6 +77,10 @@ class Dataset:
     description: str
     author_id: str
     created_at: datetime
+    known_as: str = ""
+    """Its name on the platform that it came from, where that cannot be a name here."""
+    about: dict[str, Any] = field(default_factory=dict)
+    """What clients keep beside it: metadata, and schemas of input and expected output."""
     latest: int = 0
     rows: int = 0
     splits: dict[str, int] = field(default_factory=dict)
@@ -103,3 +107,8 @@ def file_row_id(digest: str, line: int) -> str:
 def trace_row_id(trace_id: str) -> str:
     """The id of the row that a trace became. A formula, so that lineage from trace to row needs no table."""
     return hashlib.sha256(f"trace:{trace_id}".encode()).hexdigest()[:32]
+
+
+def span_row_id(trace_id: str, span_id: str) -> str:
+    """The id of the row that one span inside a trace became."""
+    return hashlib.sha256(f"trace:{trace_id}:{span_id}".encode()).hexdigest()[:32]

@@ -6,15 +6,15 @@ in between leaves nothing that can be seen. Nothing here imports pyarrow until r
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select
+from sqlalchemy import Connection, Select, func, insert, or_, select
 
 from noria.core import clock, ids
-from noria.core.errors import BadInput, NotFound
+from noria.core.errors import BadInput, Conflict, NotFound
 from noria.datasets import tables
 from noria.datasets.records import Dataset, DatasetVersion, Example
 from noria.governance import audit
@@ -24,7 +24,9 @@ from noria.web import paging
 _NAME = re.compile(r"[^\W_][\w.-]{0,63}")
 
 
-def create(connection: Connection, *, project_id: str, name: str, actor_id: str, description: str = "") -> str:
+def create(
+    connection: Connection, *, project_id: str, name: str, actor_id: str, description: str = "", known_as: str = ""
+) -> str:
     """Make a dataset, or find the one of that name; returns its id. Raises BadInput for a name that cannot be used."""
     check_name(name)
     here = (tables.datasets.c.project_id == project_id) & (tables.datasets.c.name == name)
@@ -37,7 +39,10 @@ def create(connection: Connection, *, project_id: str, name: str, actor_id: str,
             id=dataset_id,
             project_id=project_id,
             name=name,
+            known_as=known_as,
             description=description,
+            about={},
+            sealing_job="",
             author_id=actor_id,
             created_at=clock.now(),
         )
@@ -70,6 +75,17 @@ def get(stores: Stores, project_id: str, name: str) -> Dataset:
         row = connection.execute(query).mappings().first()
     if row is None:
         raise NotFound(f"There is no dataset {name[:80]!r}.", hint="`noria datasets list` shows those that there are.")
+    return _dataset(row)
+
+
+def find_known(stores: Stores, project_id: str, name: str) -> Dataset:
+    """By the name that its platform gave it, or by ours. Raises NotFound."""
+    wanted = or_(tables.datasets.c.known_as == name, tables.datasets.c.name == name)
+    query = _datasets(project_id).where(wanted).order_by(tables.datasets.c.known_as.desc()).limit(1)
+    with stores.database.read() as connection:
+        row = connection.execute(query).mappings().first()
+    if row is None or not name:
+        raise NotFound(f"There is no dataset {name[:80]!r}.", hint="GET /api/public/v2/datasets lists those there are.")
     return _dataset(row)
 
 
@@ -149,8 +165,13 @@ def write_version(
     report: dict[str, Any],
     actor_id: str,
     job_id: str = "",
+    after: int | None = None,
+    together_with: Callable[[Connection], None] | None = None,
 ) -> DatasetVersion:
     """Write the examples as the next version of a dataset, which is made when it is only named (`name`).
+
+    `after` is the number of the version that must still be the latest (0: there is none), else Conflict is raised.
+    `together_with` is called in the transaction that names the version.
 
     `report` is read after the last example, so it may be filled while they stream; an exception out of `examples` leaves
     no trace. Raises BadInput when there is no example at all.
@@ -169,11 +190,14 @@ def write_version(
     version_id = ids.new_id()
     with stores.database.begin() as connection:
         dataset_id = dataset_id or create(connection, project_id=project_id, name=name, actor_id=actor_id)
+        number = _next_number(connection, project_id, dataset_id)
+        if after is not None and number != after + 1:
+            raise Conflict("Somebody else wrote a version meanwhile; nothing was written.", hint="Try again.")
         row = {
             "id": version_id,
             "project_id": project_id,
             "dataset_id": dataset_id,
-            "number": _next_number(connection, project_id, dataset_id),
+            "number": number,
             "parent_id": parent_id,
             "operation": operation,
             "rows": parts.rows,
@@ -195,6 +219,8 @@ def write_version(
             target_id=version_id,
             details={"operation": operation, "rows": parts.rows, "number": row["number"]},
         )
+        if together_with is not None:
+            together_with(connection)
     return get_version(stores, project_id, version_id)
 
 
@@ -242,6 +268,13 @@ def find_row(stores: Stores, version: DatasetVersion, row_id: str) -> int | None
     return parquet.find(part_paths(stores, version), row_id)
 
 
+def row_ids(stores: Stores, version: DatasetVersion) -> set[str]:
+    """The ids of all rows of a version."""
+    from noria.datasets import parquet
+
+    return parquet.ids(part_paths(stores, version))
+
+
 def row_at(stores: Stores, version: DatasetVersion, position: int) -> Example:
     """The row at a position of a version."""
     from noria.datasets import parquet
@@ -282,7 +315,8 @@ def _datasets(project_id: str) -> Select[Any]:
         latest, (latest.c.dataset_id == newest.c.dataset_id) & (latest.c.number == newest.c.number)
     )
     figures = (latest.c.number.label("latest"), latest.c.rows, latest.c.splits, latest.c.created_at.label("changed_at"))
-    return select(tables.datasets, *figures).select_from(joined).where(tables.datasets.c.project_id == project_id)
+    own = [column for column in tables.datasets.c if column.name in Dataset.__dataclass_fields__]
+    return select(*own, *figures).select_from(joined).where(tables.datasets.c.project_id == project_id)
 
 
 def _dataset(row: Any) -> Dataset:

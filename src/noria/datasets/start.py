@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from noria.core.errors import BadInput, TooLarge
 from noria.datasets import service
+from noria.datasets.from_traces import MOST, Selection
 from noria.datasets.importing import check_split, guess_split
 from noria.datasets.options import parse_options
 from noria.datasets.records import DatasetVersion
@@ -18,6 +19,7 @@ from noria.governance import audit
 from noria.jobs import service as jobs
 from noria.jobs.records import Job
 from noria.stores.connect import Stores
+from noria.tracing import selection
 
 
 def import_files(
@@ -74,6 +76,20 @@ def from_feedback(
     base = service.resolve(stores, project_id, base_version).id if base_version else ""
     args = {"name": name, "endpoint": endpoint, "base_version_id": base, "since_ns": _nanoseconds(since)}
     return _start(stores, project_id, actor_id, "datasets.from_feedback", args, target=name)
+
+
+def from_traces(
+    stores: Stores, project_id: str, actor_id: str, *, name: str, which: Selection, split: str = "train"
+) -> Job:
+    """Start "datasets.from_traces". Raises BadInput, BadFilter."""
+    service.check_name(name)
+    check_split(split)
+    if not which.trace_ids:
+        selection.where(which.q, which.traffic, which.until)
+    if len(which.trace_ids) > MOST:
+        raise BadInput(f"At most {MOST:,} traces are added at once.", hint="Send them in parts, or as a search.")
+    args = {"name": name, "split": split, **which.args()}
+    return _start(stores, project_id, actor_id, "datasets.from_traces", args, target=name)
 
 
 def merge(stores: Stores, project_id: str, actor_id: str, *, name: str, versions: Sequence[str]) -> Job:

@@ -9,8 +9,8 @@ from typing import Any, Final
 from sqlalchemy import func, or_, select, update
 
 from noria.core.slices import Eraser, Progress, Subject
-from noria.datasets.erasing import row_ids
-from noria.evaluation.tables import results
+from noria.datasets.erasing import erased_from, row_ids
+from noria.evaluation.tables import evaluations, results
 from noria.stores.connect import Stores
 
 ANSWERS: Final = "evaluation answers"
@@ -39,10 +39,21 @@ def erase(stores: Stores, subject: Subject, progress: Progress) -> dict[str, int
 
 def _theirs(stores: Stores, subject: Subject) -> Iterator[Any]:
     """Conditions, each for some of the rows: a statement takes only so many values."""
-    ids = sorted(row_ids(stores, subject))
+    ids = sorted(row_ids(stores, subject) | _orphans(stores, subject.project_id))
     for start in range(0, len(ids), _AT_ONCE):
         here = results.c.row_id.in_(ids[start : start + _AT_ONCE])
         yield (results.c.project_id == subject.project_id) & here & or_(results.c.output != "", results.c.error != "")
+
+
+def _orphans(stores: Stores, project_id: str) -> set[str]:
+    """Rows with an answer that still has words, which were erased from the version that was evaluated."""
+    found: set[str] = set()
+    for version_id, kept in erased_from(stores, project_id).items():
+        query = select(results.c.row_id).join(evaluations, evaluations.c.id == results.c.evaluation_id)
+        with stores.database.read() as connection:
+            answered = set(connection.execute(query.where(evaluations.c.dataset_version_id == version_id)).scalars())
+        found |= answered - kept
+    return found
 
 
 ERASER: Final = Eraser(find=find, erase=erase)

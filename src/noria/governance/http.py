@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from noria.core.errors import Forbidden
-from noria.governance import audit, people, projects, roles, service, sessions
+from noria.governance import audit, http_langfuse, people, projects, roles, service, sessions
 from noria.governance.limits import NAMES
 from noria.governance.records import AuditEntry, KeyRow, Person, Project
 from noria.web.auth import Caller, allow
@@ -283,3 +283,6 @@ def _me(caller: Caller) -> dict[str, Any]:
         "role": caller.role,
         "permissions": sorted(caller.permissions),
     }
+
+
+router.include_router(http_langfuse.router)

@@ -58,6 +58,13 @@ def get(stores: Stores, project_id: str, job_id: str) -> Job:
         return _get(connection, project_id, job_id)
 
 
+def has_ended(connection: Connection, project_id: str, job_id: str) -> bool:
+    """Whether the job is over, or not there (any more)."""
+    here = (tables.jobs.c.id == job_id) & (tables.jobs.c.project_id == project_id)
+    state = connection.execute(select(tables.jobs.c.state).where(here)).scalar()
+    return state not in {"queued", "running"}
+
+
 def list_jobs(
     stores: Stores,
     project_id: str,

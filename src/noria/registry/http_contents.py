@@ -29,6 +29,9 @@ class NewPromptVersion(BaseModel):
     messages: list[dict[str, str]] = Field(
         default_factory=list, description='Of format chat; {"role": "messages"} stands for the caller\'s messages.'
     )
+    config: dict[str, Any] = Field(
+        default_factory=dict, description="What your application keeps beside the words; Noria only keeps it."
+    )
     note: str = Field("", max_length=2000)
 
 

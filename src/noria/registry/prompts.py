@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from noria.core import clock, ids
+from noria.core import checks, clock, ids
 from noria.core.errors import BadInput, Conflict, NotFound
 from noria.governance import audit
 from noria.registry import tables
@@ -24,6 +24,7 @@ from noria.web import paging
 
 _ROLES = ("system", "developer", "user", "assistant", "messages")
 _MOST_CHARS = 1_000_000
+_MOST_CONFIG = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,14 @@ class DiffLine:
 
 
 def create_prompt(
-    connection: Connection, *, project_id: str, name: str, description: str = "", actor_id: str
+    connection: Connection,
+    *,
+    project_id: str,
+    name: str,
+    description: str = "",
+    known_as: str = "",
+    tags: Sequence[str] = (),
+    actor_id: str,
 ) -> Prompt:
     """Make a prompt without versions. Raises BadInput, or Conflict when the name is taken."""
     check_name(name, "prompt")
@@ -49,7 +57,9 @@ def create_prompt(
                     id=prompt_id,
                     project_id=project_id,
                     name=name,
+                    known_as=known_as,
                     description=description.strip()[:2000],
+                    tags=list(tags),
                     author_id=actor_id,
                     created_at=clock.now(),
                 )
@@ -88,6 +98,7 @@ def add_prompt_version(
     format: str,  # the field's own word
     template: str = "",
     messages: Sequence[dict[str, str]] = (),
+    config: dict[str, Any] | None = None,
     note: str = "",
     actor_id: str,
 ) -> PromptVersion:
@@ -109,6 +120,7 @@ def add_prompt_version(
             format=entry.format,
             template=entry.template,
             messages=entry.messages,
+            config=checks.json_object(config or {}, "config", _MOST_CONFIG),
             note=note.strip()[:2000],
             author_id=actor_id,
             created_at=clock.now(),

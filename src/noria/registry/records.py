@@ -59,6 +59,8 @@ class PromptVersion:
     note: str
     author_id: str
     created_at: datetime
+    config: dict[str, Any] = field(default_factory=dict)
+    """What an application keeps beside the words: a model's name, parameters. Noria only keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,9 @@ class Prompt:
     labels: dict[str, int]
     author_id: str
     created_at: datetime
+    known_as: str = ""
+    """Its name on the platform that it came from, where that cannot be a name here."""
+    tags: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from noria.core.slices import Nav, Slice
 SLICE = Slice(
     name="registry",
     tables="noria.registry.tables",
+    tools="noria.registry.tools:tools",
     http="noria.registry.http:router",
     pages="noria.registry.pages:router",
     nav=(

@@ -42,7 +42,9 @@ prompts = table(
     Column("id", String(36), primary_key=True),
     project_column(),
     Column("name", String(64), nullable=False),
+    Column("known_as", String(200), nullable=False),  # its name elsewhere, where that is none of ours
     Column("description", Text, nullable=False),
+    Column("tags", Json, nullable=False),
     Column("author_id", String(36), nullable=False),
     Column("created_at", UtcTime(), nullable=False),
     UniqueConstraint("project_id", "name"),
@@ -59,6 +61,7 @@ prompt_versions = table(
     Column("format", String(8), nullable=False),
     Column("template", Text, nullable=False),
     Column("messages", Json, nullable=False),
+    Column("config", Json, nullable=False),
     Column("note", Text, nullable=False),
     Column("author_id", String(36), nullable=False),
     Column("created_at", UtcTime(), nullable=False),

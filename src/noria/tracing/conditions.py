@@ -1,8 +1,9 @@
 """Terms of the filter language as ClickHouse conditions over `traces`. Values are bound, never formatted into the text.
 
-A field of `traces` is about the root span. Model, provider, kind, name, error and attributes are looked for in all spans of a
-trace: such a condition holds a reading of `spans` between {from_ns:Int64} and {to_ns:Int64}, which whoever lists sets, window
-by window, so that the newest page never reads all there is.
+Tokens and cost are those of the trace; endpoint, release, arm, provider, model and prompt are looked for in each of its model calls,
+which `traces` holds as arrays. Kind, name, error and attributes are looked for in all spans of a trace: such a condition holds a
+reading of `spans` between {from_ns:Int64} and {to_ns:Int64}, which whoever lists sets, window by window, so that the newest page
+never reads all there is.
 """
 
 import re
@@ -19,7 +20,9 @@ _COLUMNS: Final = {
     **{"code": "status_code", "tokens": "(input_tokens + output_tokens)", "input_tokens": "input_tokens"},
     **{"output_tokens": "output_tokens", "status": "status"},
 }
-_DEEP: Final = frozenset({"model", "provider", "kind", "name", "error", "attr", "prompt"})
+_DEEP: Final = frozenset({"kind", "name", "error", "attr"})
+OF_CALLS: Final = frozenset({"model", "provider", "prompt", "endpoint", "arm", "release"})
+"""Fields that speak of model calls."""
 _WIDE: Final = _DEEP | {"", "input", "output"}
 _IS: Final = {"live": "live", "evaluation": "NOT live", "streamed": "streamed"}
 _SCORED: Final = "trace_id IN (SELECT trace_id FROM scores WHERE project_id = {project:String}"
@@ -77,12 +80,28 @@ def in_span(made: Where, term: Term, text: str) -> str:
     """The condition of a term about one span (of `spans`), whose words are in the expression `text`. Raises BadFilter."""
     if term.field == "":
         found = _words(made, str(term.value), text, whole=term.quoted)
-    elif term.field in _DEEP:
+    elif term.field in _DEEP | (OF_CALLS - {"release"}):
         found = _turned(_in_span(made, term), term)
     elif term.field in {"status", "latency", "cost", "tokens", "input_tokens", "output_tokens", "code"}:
         found = _own(made, term)
     else:
         raise BadFilter(f"{term.field} is not a field of a span.", hint="Look for it in the list of traces.")
+    return f"NOT ({found})" if term.negated else f"({found})"
+
+
+def in_one_call(made: Where, term: Term) -> str:
+    """The condition of a term of OF_CALLS about one call, whose columns are named c_…; `traces` holds them as arrays."""
+    match term.field:
+        case "model":
+            found = f"({_text(made, term, 'c_served_model')} OR {_text(made, term, 'c_requested_model')})"
+        case "prompt":
+            found = _prompt(made, term, "c_prompt_name", "c_prompt_version")
+        case "release":
+            sign = f"{'=' if term.operator == '!=' else term.operator} {made.bind(term.value, 'Float64')}"
+            found = f"(c_release {sign} OR c_requested_release {sign})"
+        case _:
+            found = _text(made, term, f"c_{_COLUMNS[term.field]}")
+    found = _turned(found, term)
     return f"NOT ({found})" if term.negated else f"({found})"
 
 
@@ -94,6 +113,8 @@ def like(text: str) -> str:
 def _condition(made: Where, term: Term) -> str:
     if term.field in _DEEP:
         return _anywhere(made, term)
+    if term.field in OF_CALLS:
+        return _turned(_in_call(made, term), term)
     return _SPECIAL.get(term.field, _own)(made, term)
 
 
@@ -111,7 +132,7 @@ def _tag(made: Where, term: Term) -> str:
 
 def _time(made: Where, term: Term) -> str:
     sign = ">=" if term.field == "since" else "<"
-    return _turned(f"start_ns {sign} {made.bind(term.value, 'Int64')}", term)
+    return _turned(f"listed_ns {sign} {made.bind(term.value, 'Int64')}", term)
 
 
 def _own(made: Where, term: Term) -> str:
@@ -147,6 +168,22 @@ def _in_span(made: Where, term: Term) -> str:
             return _text(made, term, _COLUMNS[term.field])
 
 
+def _in_call(made: Where, term: Term) -> str:
+    """In one of the trace's model calls."""
+    match term.field:
+        case "model":
+            return f"({_among(made, term, 'calls.served_model')} OR {_among(made, term, 'calls.requested_model')})"
+        case "release":
+            sign = "=" if term.operator == "!=" else term.operator
+            each = f"x -> x > 0 AND x {sign} {made.bind(term.value, 'Float64')}"
+            return f"(arrayExists({each}, calls.release) OR arrayExists({each}, calls.requested_release))"
+        case "prompt":
+            each = _prompt(made, term, "n", "v")
+            return f"arrayExists((n, v) -> {each}, calls.prompt_name, calls.prompt_version)"
+        case _:
+            return _among(made, term, f"calls.{_COLUMNS[term.field]}")
+
+
 def _attribute(made: Where, term: Term) -> str:
     start = f"{term.key}="
     if isinstance(term.value, str):
@@ -156,18 +193,12 @@ def _attribute(made: Where, term: Term) -> str:
     return f"arrayExists(x -> startsWith(x, {place}) AND {value} {term.operator} {number}, facts)"
 
 
-def _prompt(made: Where, term: Term) -> str:
+def _prompt(made: Where, term: Term, named: str = "prompt_name", numbered: str = "prompt_version") -> str:
     name, at, version = str(term.value).rpartition("@")
     if at and version.isascii() and version.isdecimal() and len(version) < 10:
-        named = _text(made, Term("prompt", "=", name, quoted=term.quoted), "prompt_name")
-        return f"({named} AND prompt_version = {made.bind(int(version), 'Int64')})"
-    return _text(made, term, "prompt_name")
-
-
-def _release(made: Where, term: Term) -> str:
-    value = made.bind(term.value, "Float64")
-    joint = "AND" if term.operator == "!=" else "OR"
-    return f"(release {term.operator} {value} {joint} requested_release {term.operator} {value})"
+        same = _text(made, Term("prompt", "=", name, quoted=term.quoted), named)
+        return f"({same} AND {numbered} = {made.bind(int(version), 'Int64')})"
+    return _text(made, term, named)
 
 
 def _score(made: Where, term: Term) -> str:
@@ -218,5 +249,4 @@ _SPECIAL: Final[Mapping[str, Callable[[Where, Term], str]]] = {
     "until": _time,
     "score": _score,
     "tag": _tag,
-    "release": _release,
 }

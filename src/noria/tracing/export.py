@@ -37,7 +37,7 @@ def _pieces(
     """(ids of traces, cursor of what follows)."""
     while True:
         rows = reading.newest(stores, project_id, which, limit=_TRACES + 1, cursor=cursor)
-        page = cut(rows, _TRACES, lambda row: (row["start_ns"], row["trace_id"]))
+        page = cut(rows, _TRACES, lambda row: (row["listed_ns"], row["trace_id"]))
         if page.items:
             yield list(dict.fromkeys(row["trace_id"] for row in page.items)), page.next
         if (cursor := page.next) is None:

@@ -1,7 +1,7 @@
-"""Joins the messages that log events carry to the spans that they belong to, whichever the store sees first.
+"""Joins what belongs together, whichever the store sees first: log events to the spans whose messages they carry, spans to their traces.
 
-In: the span and content records of one journal batch. Out: spans with their messages, rows of `contents`, and spans of earlier batches
-that are to be written again, whole. A span's own messages win; what a span got from events says so in its attribute `content`, so that
+In: the span and content records of one journal batch. Out: spans with their messages, spans of earlier batches that are to be
+written again, whole, and the rows of their traces. A span's own messages win; what a span got from events says so in its attribute `content`, so that
 events that come later still add to it.
 """
 
@@ -14,11 +14,13 @@ import orjson
 
 from noria.core.records import Span
 from noria.stores import ports
-from noria.tracing import schema
+from noria.tracing import rollup, schema
 
 _MARK: Final = "content"
 _EVENTS: Final = "log events"
 _AT_ONCE: Final = 1_000
+_NUMBER: Final = "gen_ai.response.id"
+_ANSWER: Final = f"arrayFirst(x -> startsWith(x, '{_NUMBER}='), facts) AS answer"
 Ids = tuple[str, str, str]
 """Project, trace, span."""
 
@@ -38,28 +40,42 @@ class Joined:
 
     spans: list[Span]
     """New ones."""
-    roots: list[Span]
-    """Those of them, and of the ones that were there, that still lack their row of `traces`."""
     changed: list[Span]
     """Stored ones with the messages that have now come."""
+    traces: list[list[Any]]
+    """Rows of `traces` for all traces that have got either."""
 
 
-def joined(spans: ports.Spans, batch: Sequence[Span], contents: Sequence[Sequence[Any]]) -> Joined:
+def joined(spans: ports.Spans, batch: Sequence[Span], contents: Sequence[Sequence[Any]], version: int) -> Joined:
     """What this batch adds: its spans, without those that a client sent again, and messages (`contents`, as rows). Raises Unavailable."""
     here = {_ids(span): span for span in batch}
-    there = _known(spans, "spans", here)
-    again = [here[ids] for ids in there if not here[ids].parent_id]
-    listed = _known(spans, "traces", {_ids(span): span for span in again}) if again else set()
     told: set[Ids] = {(row[0], row[1], row[2]) for row in contents}
-    stored = _stored_spans(spans, {ids for ids in told if ids not in here or ids in there})
+    there = _stored_ids(spans, {*(ids for ids, span in here.items() if _linked(span)), *told})
+    stored = _stored_spans(spans, told & there)
     new = {ids: span for ids, span in here.items() if ids not in there}
     waiting = {ids for ids, span in new.items() if ids in told or _wants(span)} | stored.keys()
     known = _stored_contents(spans, waiting)
     for row in contents:
         known.setdefault((row[0], row[1], row[2]), {})[(row[3], row[4])] = (row[5], row[6])
     filled = [_filled(span, known.get(ids, {})) for ids, span in new.items()]
-    roots = [span for span in filled if not span.parent_id] + [span for span in again if _ids(span) not in listed]
-    return Joined(filled, roots, [_filled(span, known[ids]) for ids, span in stored.items() if _takes(span)])
+    changed = [_filled(span, known[ids]) for ids, span in stored.items() if _takes(span)]
+    return Joined(filled, changed, _traces(spans, [*filled, *changed], {ids[:2] for ids in there}, version))
+
+
+def _traces(spans: ports.Spans, fresh: Sequence[Span], there: set[tuple[str, str]], version: int) -> list[list[Any]]:
+    """Rows of the traces of `fresh`; of those in `there` some spans have been stored before."""
+    groups: dict[tuple[str, str], list[Span]] = {}
+    for span in fresh:
+        groups.setdefault((span.project_id, span.trace_id), []).append(span)
+    grown = there & groups.keys()
+    known = _stored_briefs(spans, grown) if grown else {}
+    rows = _stored_rows(spans, known) if known else {}
+    return [rollup.row(group, known.get(trace, ()), rows.get(trace), version) for trace, group in groups.items()]
+
+
+def _linked(span: Span) -> bool:
+    """Whether others may tell of its trace, or of it: all but what the gateway says of a request that came without a trace."""
+    return not span.endpoint or bool(span.parent_id)
 
 
 def _wants(span: Span) -> bool:
@@ -90,42 +106,68 @@ def _ids(span: Span) -> Ids:
     return (span.project_id, span.trace_id, span.span_id)
 
 
-def _known(spans: ports.Spans, table: str, wanted: Mapping[Ids, Span]) -> set[Ids]:
-    """Which of these are in `table`. Only what came by OTLP is asked for: the gateway never sends a span again."""
-    sent = [ids for ids, span in wanted.items() if not span.endpoint]
-    return {_row_ids(row) for row in _rows(spans, ("project_id", "trace_id", "span_id"), table, sent, final=False)}
+def _stored_ids(spans: ports.Spans, wanted: Iterable[Ids]) -> set[Ids]:
+    """Every span that is stored of the traces of these."""
+    return {_row_ids(row) for row in _rows(spans, ("project_id", "trace_id", "span_id"), "spans", _traces_of(wanted))}
 
 
-def _stored_spans(spans: ports.Spans, wanted: Iterable[Ids]) -> dict[Ids, Span]:
-    return {_row_ids(row): schema.span_of(row) for row in _rows(spans, schema.SPAN_COLUMNS, "spans", wanted)}
+def _stored_spans(spans: ports.Spans, wanted: set[Ids]) -> dict[Ids, Span]:
+    rows = _rows(spans, schema.SPAN_COLUMNS, "spans FINAL", _traces_of(wanted))
+    return {_row_ids(row): schema.span_of(row) for row in rows if _row_ids(row) in wanted}
 
 
-def _stored_contents(spans: ports.Spans, wanted: Iterable[Ids]) -> dict[Ids, dict[tuple[int, str], tuple[str, str]]]:
+def _stored_contents(spans: ports.Spans, wanted: set[Ids]) -> dict[Ids, dict[tuple[int, str], tuple[str, str]]]:
     found: dict[Ids, dict[tuple[int, str], tuple[str, str]]] = {}
-    for row in _rows(spans, schema.CONTENT_COLUMNS, "contents", wanted):
-        told = (row["input_messages"], row["output_messages"])
-        found.setdefault(_row_ids(row), {})[(row["time_ns"], row["digest"])] = told
+    for row in _rows(spans, schema.CONTENT_COLUMNS, "contents FINAL", _traces_of(wanted)):
+        if _row_ids(row) in wanted:
+            told = (row["input_messages"], row["output_messages"])
+            found.setdefault(_row_ids(row), {})[(row["time_ns"], row["digest"])] = told
     return found
+
+
+def _stored_briefs(spans: ports.Spans, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], list[Span]]:
+    """Spans of these traces without payloads; the provider's number of an answer is the one attribute."""
+    found: dict[tuple[str, str], list[Span]] = {}
+    for row in _rows(spans, (*rollup.BRIEF, _ANSWER), "spans FINAL", wanted):
+        answer = row.pop("answer").removeprefix(f"{_NUMBER}=")
+        made = Span(**row, attributes={_NUMBER: answer} if answer else {})
+        found.setdefault((made.project_id, made.trace_id), []).append(made)
+    return found
+
+
+def _stored_rows(
+    spans: ports.Spans, known: Mapping[tuple[str, str], Sequence[Span]]
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """What `traces` says of these; its rows stand at the start of one of their spans, so little of it is read."""
+    starts = [span.start_ns for group in known.values() for span in group]
+    between = f"listed_ns BETWEEN {min(starts)} AND {max(starts)}"
+    rows = _rows(spans, rollup.KEPT, "traces FINAL", known.keys(), between)
+    return {(row["project_id"], row["trace_id"]): row for row in rows}
 
 
 def _row_ids(row: Mapping[str, Any]) -> Ids:
     return (row["project_id"], row["trace_id"], row["span_id"])
 
 
+def _traces_of(wanted: Iterable[Ids]) -> set[tuple[str, str]]:
+    return {ids[:2] for ids in wanted}
+
+
 def _rows(
-    spans: ports.Spans, columns: Sequence[str], table: str, wanted: Iterable[Ids], *, final: bool = True
+    spans: ports.Spans, columns: Sequence[str], table: str, wanted: Iterable[tuple[str, str]], more: str = "1"
 ) -> list[dict[str, Any]]:
-    """Rows of these spans; asked by project and trace, which the tables are ordered by."""
+    """Rows of these traces (project, id), which the tables are ordered by."""
     wished = set(wanted)
-    traces = sorted({ids[1] for ids in wished})
-    projects = sorted({ids[0] for ids in wished})
+    traces = sorted({trace for _, trace in wished})
+    projects = sorted({project for project, _ in wished})
     sql = schema.select(
         columns,
-        f"FROM {table}{' FINAL' if final else ''} WHERE project_id IN {{projects:Array(String)}}"
-        " AND trace_id IN splitByChar(',', {traces:String})",
+        f"FROM {table} WHERE project_id IN {{projects:Array(String)}}"
+        f" AND trace_id IN splitByChar(',', {{traces:String}}) AND {more}",
     )
     found: list[dict[str, Any]] = []
     for start in range(0, len(traces), _AT_ONCE):
         part = ",".join(traces[start : start + _AT_ONCE])
-        found += [r for r in spans.query(sql, {"projects": projects, "traces": part}) if _row_ids(r) in wished]
+        rows = spans.query(sql, {"projects": projects, "traces": part})
+        found += [row for row in rows if (row["project_id"], row["trace_id"]) in wished]
     return found

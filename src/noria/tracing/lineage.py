@@ -32,7 +32,8 @@ def edges(stores: Stores, project_id: str, kind: str, id: str) -> list[Edge]:
 
 def _given_by(stores: Stores, project_id: str, trace_id: str) -> Iterator[Edge]:
     wanted = "trace_id = {id:String} AND release > 0"
-    found = _ask(stores, project_id, "DISTINCT endpoint, release FROM traces", wanted, id=trace_id)
+    each = "DISTINCT calls.endpoint AS endpoint, calls.release AS release FROM traces FINAL ARRAY JOIN calls"
+    found = _ask(stores, project_id, each, wanted, id=trace_id)
     with stores.database.read() as connection:
         for row in found:
             try:
@@ -54,12 +55,13 @@ def _answers(stores: Stores, project_id: str, release_id: str) -> Iterator[Edge]
             release = registry.get_release_by_id(connection, project_id, release_id)
         except NotFound:
             return
-    wanted = "endpoint = {endpoint:String} AND release = {number:Int64} ORDER BY start_ns DESC LIMIT {most:UInt32}"
+    here = "arrayExists((e, r) -> e = {endpoint:String} AND r = {number:Int64}, calls.endpoint, calls.release)"
+    wanted = f"{here} ORDER BY listed_ns DESC LIMIT {{most:UInt32}}"
     try:
         found = _ask(
             stores,
             project_id,
-            "trace_id, start_ns FROM traces",
+            "trace_id FROM traces FINAL",
             wanted,
             endpoint=release.endpoint,
             number=release.number,

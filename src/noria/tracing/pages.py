@@ -17,7 +17,19 @@ from noria.core import clock
 from noria.core.errors import BadInput
 from noria.registry import service as registry
 from noria.stores.connect import Stores
-from noria.tracing import filters, pages_people, pages_trace, saved, service, traffic, views
+from noria.tracing import (
+    filters,
+    pages_figures,
+    pages_media,
+    pages_people,
+    pages_scores,
+    pages_trace,
+    saved,
+    selection,
+    service,
+    traffic,
+    views,
+)
 from noria.tracing.filters import BadFilter
 from noria.tracing.records import TraceFilter, TraceRow, Traffic
 from noria.web.auth import Caller, allow
@@ -33,7 +45,6 @@ Endpoint = Annotated[str, Query(max_length=200)]
 Text = Annotated[str, Query(max_length=500)]
 Columns = Annotated[Sequence[str], Query(max_length=20)]
 
-_LIVE: Final = {"live": True, "evaluation": False, "all": None}
 _COUNTED: Final = 100
 _NEWEST: Final = 5
 _TAILED: Final = 50
@@ -70,7 +81,7 @@ class Filters:
         return filters.joined([q, {"yes": "has:feedback", "no": "-has:feedback"}.get(self.feedback or "", "")])
 
     def which(self, **more: Any) -> TraceFilter:
-        return TraceFilter(q=self.written or self.q, live=_LIVE[self.traffic], **more)
+        return TraceFilter(q=self.written or self.q, live=selection.LIVE[self.traffic], **more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,5 +286,8 @@ def _time(text: str) -> datetime:
         raise BadInput("That is no moment.", hint="Like 2026-05-01T12:00:00+00:00.") from error
 
 
+router.include_router(pages_figures.router)
+router.include_router(pages_media.router)
 router.include_router(pages_people.router)
+router.include_router(pages_scores.router)
 router.include_router(pages_trace.router)

@@ -6,7 +6,8 @@ about, and the one that was chosen. Without scripts the pieces are pages; with t
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import Response
@@ -15,19 +16,21 @@ from noria.core import clock
 from noria.core.errors import BadInput
 from noria.core.records import Span
 from noria.stores.connect import Stores
-from noria.tracing import filters, outline, service, views
+from noria.tracing import filters, labels, media, outline, service, views
 from noria.tracing.filters import BadFilter
 from noria.tracing.records import Outline, ScoreView, Step, Totals
 from noria.web.auth import Caller, allow
 from noria.web.deps import StoresDep
+from noria.web.langfuse import Reference, references, slug
 from noria.web.templates import render, see_other
 
 router = APIRouter()
 
 Viewer = Annotated[Caller, allow("view")]
-Judge = Annotated[Caller, allow("feedback")]
 SpanId = Annotated[str, Query(max_length=16)]
 At = Annotated[int | None, Query(ge=0, le=10_000_000, alias="from")]
+_FILES: Final = 20
+"""Media files of one span that its page shows."""
 _YOUNG: Final = timedelta(hours=1)
 """How long after a trace its page keeps asking for new judgements."""
 
@@ -46,6 +49,14 @@ class Shown:
     @property
     def answered(self) -> list[views.Turn]:
         return views.turns(self.span.get("output_messages", []))
+
+    @property
+    def files(self) -> list[Reference]:
+        """Media files that the span speaks of, each once."""
+        found = references(
+            [self.span.get("input_messages"), self.span.get("output_messages"), self.span.get("attributes")]
+        )
+        return list({one.media_id: one for one in found}.values())[:_FILES]
 
     @property
     def title(self) -> str:
@@ -88,10 +99,10 @@ def _open(stores: Stores, project_id: str, trace_id: str, span_id: str = "") -> 
 
 @router.get("/traces/compare")
 def compare_page(
-    request: Request, stores: StoresDep, caller: Viewer, t: Annotated[list[str], Query(max_length=20)]
+    request: Request, stores: StoresDep, caller: Viewer, t: Annotated[list[str] | None, Query(max_length=20)] = None
 ) -> Response:
     """Two traces beside each other."""
-    traces = [part for given in t for part in given.split()]
+    traces = [part for given in t or () for part in given.split()]
     if len(traces) != 2:
         raise BadInput("Two traces are compared, no more and no fewer.", hint="Tick two in the list.")
     nothing: list[Opened] = []
@@ -107,6 +118,12 @@ def compare_page(
         edits=views.difference(given, wanted),
         opinions=[views.opinion(one.scores) for one in found],
     )
+
+
+@router.post("/traces/compare")
+def compare_ticked(_: Viewer, t: Annotated[list[str] | None, Form()] = None) -> Response:
+    """The ticked traces, as the address of the page that compares them. Changes nothing."""
+    return see_other(f"/traces/compare?{urlencode([('t', one[:32]) for one in (t or [])[:20]])}")
 
 
 @router.get("/traces/{trace_id}")
@@ -147,9 +164,11 @@ def trace_page(
         found=None if found is None else len(found),
         refused=refused,
         most=outline.FOUND,
+        drawn=media.SHOWN,
+        slug=slug,
         term=filters.term,
         live=judged or clock.now() - whole.start < _YOUNG,
-        mine=next((one for one in reversed(opened.scores) if one.author_id == caller.id), None),
+        **labels.fields_of(labels.last_by(opened.scores, caller.id), one=True),
     )
 
 
@@ -169,31 +188,6 @@ def feedback_part(request: Request, stores: StoresDep, caller: Viewer, trace_id:
     """The part of a trace's page that follows its judgements."""
     opened = _open(stores, caller.project_id, trace_id)
     return render(request, caller, "tracing/_feedback.html", **_judgements(opened), live=True)
-
-
-@router.post("/traces/{trace_id}/feedback")
-def judge(
-    stores: StoresDep,
-    caller: Judge,
-    trace_id: str,
-    *,
-    verdict: Annotated[Literal["", "good", "bad"], Form()] = "",
-    correction: Annotated[str, Form()] = "",
-    text: Annotated[str, Form()] = "",
-) -> Response:
-    """A person's judgement; judging again replaces it."""
-    service.give_feedback(
-        stores,
-        project_id=caller.project_id,
-        author_id=caller.id,
-        source="person",
-        trace_id=trace_id,
-        value={"good": 1.0, "bad": 0.0}.get(verdict),
-        text=text.strip(),
-        correction=correction.strip(),
-        key=f"person:{caller.id}",
-    )
-    return see_other(f"/traces/{trace_id}?judged=1#feedback", "Your judgement is kept. It shows here in a moment.")
 
 
 def _search(stores: Stores, project_id: str, whole: Outline, find: str) -> tuple[list[Step] | None, BadFilter | None]:

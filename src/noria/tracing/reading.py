@@ -13,7 +13,18 @@ from noria.tracing import schema
 from noria.tracing.conditions import Where
 from noria.web.paging import decode
 
-LISTED: Final = (*schema.TRACE_COLUMNS, "preview_input", "preview_output")
+LISTED: Final = (
+    *schema.LISTED_COLUMNS,
+    *("preview_input", "preview_output", "length(calls.span_id) AS model_calls"),
+    *(
+        f"arrayFirst(x -> notEmpty(x), calls.{name}) AS {name}"
+        for name in ("endpoint", "arm", "provider", "prompt_name")
+    ),
+    *(f"arrayFirst(x -> x > 0, calls.{name}) AS {name}" for name in ("release", "requested_release", "prompt_version")),
+    "arrayDistinct(arrayFilter(x -> notEmpty(x), calls.served_model)) AS models",
+    "arrayFirst(x -> notEmpty(x), calls.requested_model) AS requested_model",
+)
+"""What a list shows: of what is told of each model call, the first that says something."""
 _FIRST: Final = 86_400_000_000_000
 _FAR: Final = 16
 """The first window, and how much longer the next one is after one in which nothing was."""
@@ -43,13 +54,13 @@ def nanoseconds(time: datetime) -> int:
 def newest(
     stores: Stores, project_id: str, which: Where, *, limit: int, cursor: str | None = None
 ) -> list[dict[str, Any]]:
-    """Up to `limit` rows of LISTED, newest first, after `cursor` (start_ns, trace_id). Raises BadInput, Unavailable."""
+    """Up to `limit` rows of LISTED, newest first, after `cursor` (listed_ns, trace_id). Raises BadInput, Unavailable."""
     plain = ["project_id = {project:String}", *which.plain]
     values = {**which.values, "project": project_id}
     after = decode(cursor, int, str)
     if after is not None:
-        plain.append("start_ns <= {after_start:Int64}")
-        plain.append("(start_ns, trace_id) < ({after_start:Int64}, {after_trace:String})")
+        plain.append("listed_ns <= {after_start:Int64}")
+        plain.append("(listed_ns, trace_id) < ({after_start:Int64}, {after_trace:String})")
         values |= {"after_start": after[0], "after_trace": after[1]}
     if not which.wide:
         return _read(stores, plain, values, limit)
@@ -57,7 +68,7 @@ def newest(
     if found is None:
         return []
     first, last = found
-    wanted = [*plain, "start_ns >= {from_ns:Int64} AND start_ns < {to_ns:Int64}", *which.wide]
+    wanted = [*plain, "listed_ns >= {from_ns:Int64} AND listed_ns < {to_ns:Int64}", *which.wide]
     rows: list[dict[str, Any]] = []
     end, back = last + 1, _FIRST
     while end > first and len(rows) < limit:
@@ -72,12 +83,14 @@ def newest(
 
 def _ends(stores: Stores, wanted: list[str], values: Mapping[str, Any]) -> tuple[int, int] | None:
     """Starts of the first and the last trace of these; None when there is none."""
-    one = f"(SELECT start_ns FROM traces WHERE {' AND '.join(wanted)} ORDER BY start_ns"  # noqa: S608 - no value is in it
+    one = f"(SELECT listed_ns FROM traces WHERE {' AND '.join(wanted)} ORDER BY listed_ns"  # noqa: S608 - no value is in it
     found = ask(stores, f"{one} LIMIT 1) UNION ALL {one} DESC LIMIT 1)", values)
-    starts = [row["start_ns"] for row in found]
+    starts = [row["listed_ns"] for row in found]
     return (min(starts), max(starts)) if starts else None
 
 
 def _read(stores: Stores, wanted: list[str], values: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
-    rest = f"FROM traces WHERE {' AND '.join(wanted)} ORDER BY start_ns DESC, trace_id DESC LIMIT {{limit:UInt32}}"
+    rest = (
+        f"FROM traces FINAL WHERE {' AND '.join(wanted)} ORDER BY listed_ns DESC, trace_id DESC LIMIT {{limit:UInt32}}"
+    )
     return ask(stores, schema.select(LISTED, rest), {**values, "limit": limit})

@@ -44,13 +44,18 @@ class ScoreView:
     correction: str
     author_id: str
 
+    @property
+    def is_feedback(self) -> bool:
+        """Whether it says if the answer is good: what a user said, or a person under the name feedback."""
+        return self.source == "user" or (self.source == "person" and self.name == "feedback")
+
 
 @dataclass(frozen=True, slots=True)
 class NewScore:
-    """A score as it is given; `type` may stay empty, then the value says it."""
+    """A score as it is given; `type` may stay empty, then the value says it. A correction may stand without a value (None)."""
 
     name: str
-    value: float | bool | str
+    value: float | bool | str | None
     source: ScoreSource = "user"
     type: ScoreType = ""
     trace_id: str = ""
@@ -59,6 +64,8 @@ class NewScore:
     comment: str = ""
     key: str = ""
     time: datetime | None = None
+    correction: str = ""
+    """The answer that should have been given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,11 @@ class ScoreRow:
 
 @dataclass(frozen=True, slots=True)
 class TraceRow:
-    """One trace in a list: its root span without payloads. `input` and `output` are the first few hundred characters."""
+    """One trace in a list, without payloads: named by its root span (the top one that came when the root has not).
+
+    Tokens and cost are those of all its model calls, each counted once; endpoint, release, arm, provider, prompt and model are the first
+    that one of them says, `models` all models that answered. `input` and `output` are the first few hundred characters.
+    """
 
     trace_id: str
     span_id: str
@@ -131,6 +142,12 @@ class TraceRow:
     tags: list[str]
     input: str
     output: str
+    spans: int = 1
+    errors: int = 0
+    """Spans that failed."""
+    calls: int = 0
+    """Model calls."""
+    models: list[str] = field(default_factory=list)
     scores: list[ScoreView] = field(default_factory=list)
 
 
@@ -198,20 +215,30 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """Traces that began in one piece of a time, which starts at `time`."""
+class Figures:
+    """Model calls that began in a time, which starts at `time`. Latencies are None when there was no call."""
 
     time: datetime
     requests: int
     errors: int
     input_tokens: int
     output_tokens: int
+    cached_tokens: int
     cost_micros: int
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
     first_token_ms: float | None
     """Median of those that streamed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one endpoint, model, user, … caused; `name` is "" for calls that tell of none."""
+
+    name: str
+    traces: int
+    figures: Figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,5 +306,5 @@ class FeedbackRow:
     @property
     def correction(self) -> str:
         """The last answer that somebody said should have been given, or nothing."""
-        given = [score for score in self.scores if score.correction]
+        given = [score for score in self.scores if score.correction and score.span_id in {"", self.span_id}]
         return max(given, key=lambda score: score.time).correction if given else ""

@@ -1,7 +1,8 @@
 """The tables of spans and scores, in ClickHouse's dialect, and how a record becomes a row of each.
 
-`spans` is wide and ordered by trace: one trace is one read. `traces` holds one narrow row for each root span, ordered by time:
-lists, search and live figures read nothing else. `scores` keeps the last of several under one key. `contents` holds the
+`spans` is wide and ordered by trace: one trace is one read. `traces` holds one narrow row for each trace, ordered by time, with
+what its model calls were and used in arrays: lists, search and live figures read nothing else, FINAL (a trace that grew has
+several rows until the store merges them). `scores` keeps the last of several under one key. `contents` holds the
 messages that log events told of a span. All but `scores` are cut by week, so that retention drops partitions; by day they would
 be many small parts, and reading costs by the part. Times are integers (nanoseconds since 1970 UTC): no zone can be lost on the way.
 """
@@ -36,31 +37,40 @@ _SPECIAL: Final = {
     **dict.fromkeys(("project_id", "kind", "status", "error_type", "endpoint", "arm", "provider"), _LOW),
     **dict.fromkeys(("requested_model", "served_model", "price_version", "prompt_name", "index_version"), _LOW),
     **dict.fromkeys(("input_messages", "output_messages", "parameters", "attributes", "error_message"), _BIG),
-    **dict.fromkeys(("start_ns", "end_ns", "first_token_ns"), "Int64 CODEC(Delta, ZSTD(1))"),
+    **dict.fromkeys(("start_ns", "end_ns", "first_token_ns", "listed_ns"), "Int64 CODEC(Delta, ZSTD(1))"),
     "tags": "Array(String)",
 }
 _OF_TYPE: Final = {int: "Int64", bool: "Bool", str: "String"}
 _JSON: Final = frozenset({"input_messages", "output_messages", "parameters", "attributes"})
-_LATER_COLUMNS: Final = (
-    "ALTER TABLE scores ADD COLUMN IF NOT EXISTS session_id String,"
-    " ADD COLUMN IF NOT EXISTS value_type LowCardinality(String)",
-    f"ALTER TABLE spans ADD COLUMN IF NOT EXISTS facts {_FACTS_TYPE}",
-    f"ALTER TABLE traces ADD COLUMN IF NOT EXISTS facts {_FACTS_TYPE},"
-    f" ADD COLUMN IF NOT EXISTS requested_model {_LOW}, ADD COLUMN IF NOT EXISTS tags Array(String)",
-)
-"""For tables that an earlier version has made."""
-_WHOLE: Final = frozenset(f.name for f in (*fields(Span), *fields(Score)) if f.type is int)
+_MADE_OF: Final[Mapping[str, Any]] = {
+    **{f.name: (int, float) for f in fields(Span) if f.type in {int, bool}},
+    **dict.fromkeys(("input_messages", "output_messages", "tags"), list),
+    **dict.fromkeys(("parameters", "attributes"), dict),
+}
+_COUNTS: Final = ("listed_ns", "spans", "errors")
+_TYPES: Final[Mapping[str, Any]] = {**{f.name: f.type for f in fields(Span)}, **dict.fromkeys(_COUNTS, int)}
+WHOLE: Final = frozenset((*(f.name for f in (*fields(Span), *fields(Score)) if f.type is int), *_COUNTS))
+"""Columns of whole numbers."""
 
 SPAN_COLUMNS: Final = tuple(f.name for f in fields(Span))
-TRACE_COLUMNS: Final = (
-    *("project_id", "start_ns", "end_ns", "trace_id", "span_id", "name", "kind", "status", "status_code", "error_type"),
-    *("endpoint", "release", "requested_release", "arm", "provider", "served_model", "prompt_name", "prompt_version"),
-    *("input_tokens", "output_tokens", "cached_tokens", "cost_micros", "first_token_ns", "session_id", "subject_id"),
-    *("key_id", "streamed", "live", "requested_model", "tags"),
+TOP_COLUMNS: Final = ("project_id", "trace_id", "span_id", "name", "kind", "status_code", "error_type")
+"""Columns of `traces` that are those of the span that the trace is named by."""
+SUMMED: Final = ("input_tokens", "output_tokens", "cached_tokens", "cost_micros")
+"""Those that are sums over its model calls."""
+CALL_COLUMNS: Final = (
+    *("span_id", "kind", "start_ns", "end_ns", "first_token_ns", "status", "endpoint", "release", "requested_release"),
+    *("arm", "provider", "requested_model", "served_model", "prompt_name", "prompt_version", *SUMMED),
+    *("cache_hit", "live"),
 )
-"""Columns of `traces` that are a span's own."""
+"""What `traces` holds of each model call, in arrays of equal length: figures are counted from these."""
 MADE_COLUMNS: Final = ("preview_input", "preview_output", "text", "facts")
-"""And those that are made from it: `facts` are its attributes as "key=value", which `spans` has too."""
+"""And what is made for reading: `facts` are attributes as "key=value", which `spans` has too."""
+LISTED_COLUMNS: Final = (
+    *TOP_COLUMNS,
+    *("listed_ns", "start_ns", "end_ns", "first_token_ns", "status", "session_id", "subject_id", "key_id", "tags"),
+    *("streamed", "live", "spans", "errors", *SUMMED),
+)
+TRACE_COLUMNS: Final = (*LISTED_COLUMNS, *MADE_COLUMNS, "version", *(f"calls.{name}" for name in CALL_COLUMNS))
 SCORE_COLUMNS: Final = tuple(f.name for f in fields(Score))
 CONTENT_COLUMNS: Final = (
     *("project_id", "trace_id", "span_id", "time_ns", "digest", "input_messages", "output_messages"),
@@ -70,7 +80,7 @@ CONTENT_COLUMNS: Final = (
 
 def prepare(spans: ports.Spans) -> None:
     """Make the tables that are missing."""
-    for statement in (*_statements(), *_LATER_COLUMNS):
+    for statement in _statements():
         spans.command(statement)
 
 
@@ -102,28 +112,17 @@ def drop_old(spans: ports.Spans, before: datetime) -> None:
 
 def span_row(span: Span) -> list[Any]:
     """A row of `spans`: SPAN_COLUMNS, then `facts`."""
-    return [*(_cell(name, getattr(span, name)) for name in SPAN_COLUMNS), facts(span.attributes)]
+    return [*(cell(name, getattr(span, name)) for name in SPAN_COLUMNS), facts(span.attributes)]
 
 
 def check(span: Span) -> None:
-    """Raises TypeError, ValueError or AttributeError for a span whose row or trace could not be written."""
+    """Raises TypeError for a span whose row or trace could not be written."""
     for name in SPAN_COLUMNS:
         value = getattr(span, name)
-        if name in _WHOLE:
-            int(value)
-        elif name in {"input_messages", "output_messages"}:
-            if not all(isinstance(message, dict) for message in value):
-                raise TypeError("a message is an object")
-        elif name == "attributes" and not isinstance(value, dict):
-            raise TypeError("attributes are an object")
-
-
-def trace_row(span: Span) -> list[Any]:
-    """A row of `traces` for a root span: TRACE_COLUMNS, then MADE_COLUMNS."""
-    said, answered = _text(span.input_messages[-1:]), _text(span.output_messages)
-    everything = f"{_text(span.input_messages)[:SEARCHED]}\n{answered[:SEARCHED]}"
-    own = [_cell(name, getattr(span, name)) for name in TRACE_COLUMNS]
-    return [*own, said[:PREVIEW], answered[:PREVIEW], searchable(unescaped(everything)), facts(span.attributes)]
+        if not isinstance(value, _MADE_OF.get(name, str)):
+            raise TypeError(f"{name} is of another type")
+    if not all(isinstance(message, dict) for message in (*span.input_messages, *span.output_messages)):
+        raise TypeError("a message is an object")
 
 
 def searchable(text: str) -> str:
@@ -159,7 +158,7 @@ def score_row(score: Score) -> list[Any]:
     row = {name: getattr(score, name) for name in SCORE_COLUMNS}
     row["key"] = score.key or score.score_id
     row["number"] = None if score.number is None else float(score.number)
-    return [row[name] if name == "number" else _cell(name, row[name]) for name in SCORE_COLUMNS]
+    return [row[name] if name == "number" else cell(name, row[name]) for name in SCORE_COLUMNS]
 
 
 def span_of(row: Mapping[str, Any]) -> Span:
@@ -169,7 +168,7 @@ def span_of(row: Mapping[str, Any]) -> Span:
 
 def score_of(row: Mapping[str, Any]) -> Score:
     """The score in a row of `scores`."""
-    return Score.from_dict(dict(row))
+    return Score.from_dict({**row, "attributes": json.loads(row.get("attributes") or "{}")})
 
 
 def _statements() -> Iterable[str]:
@@ -182,16 +181,18 @@ def _statements() -> Iterable[str]:
         f" ENGINE = ReplacingMergeTree {_BY_WEEK} ORDER BY (project_id, trace_id, span_id)"
         " SETTINGS index_granularity = 512"  # a trace is a few rows with large payloads
     )
-    narrow = ", ".join(_column(name) for name in TRACE_COLUMNS)
+    listed = ", ".join(_column(name) for name in LISTED_COLUMNS)
+    called = ", ".join(_column(name, short=True) for name in CALL_COLUMNS)
     yield (
-        f"CREATE TABLE IF NOT EXISTS traces ({narrow}, preview_input {_BIG}, preview_output {_BIG}, text {_BIG},"
-        f" facts {_FACTS_TYPE},"
+        f"CREATE TABLE IF NOT EXISTS traces ({listed}, version UInt64, preview_input {_BIG}, preview_output {_BIG},"
+        f" text {_BIG}, facts {_FACTS_TYPE}, calls Nested({called}),"
         " INDEX trace trace_id TYPE bloom_filter GRANULARITY 2,"
         " INDEX session session_id TYPE bloom_filter GRANULARITY 2,"
         " INDEX subject subject_id TYPE bloom_filter GRANULARITY 2,"
         " INDEX fact facts TYPE bloom_filter GRANULARITY 2, INDEX tag tags TYPE bloom_filter GRANULARITY 2,"
         " INDEX words text TYPE text(tokenizer = ngrams(2)))"
-        f" ENGINE = ReplacingMergeTree {_BY_WEEK} ORDER BY (project_id, start_ns, trace_id)"
+        f" ENGINE = ReplacingMergeTree(version) {_BY_WEEK.replace('start_ns', 'listed_ns')}"
+        " ORDER BY (project_id, listed_ns, trace_id)"
         " SETTINGS index_granularity = 512, min_compress_block_size = 32768"  # a list takes rows from all over
     )
     yield (
@@ -210,25 +211,26 @@ def _statements() -> Iterable[str]:
     )
 
 
-def _column(name: str) -> str:
-    annotation = Span.__dataclass_fields__[name].type
-    return f"{name} {_SPECIAL.get(name) or _OF_TYPE.get(annotation, 'String')}"  # type: ignore[arg-type]
+def _column(name: str, *, short: bool = False) -> str:
+    """The definition of a column; `short` for the arrays of calls, whose values take no codec."""
+    type_ = _SPECIAL.get(name) or _OF_TYPE.get(_TYPES.get(name, str), "String")
+    return f"{name} {type_.split(' CODEC')[0] if short else type_}"
 
 
-def _cell(name: str, value: Any) -> Any:
+def cell(name: str, value: Any) -> Any:
     """`value` as its column takes it: a record of another dialect must not stop the ones beside it."""
     if name in _JSON:
         return json.dumps(value, ensure_ascii=False, default=str)
     if isinstance(value, bool):
         return value
-    if name in _WHOLE:
+    if name in WHOLE:
         return max(-(2**63), min(int(value), 2**63 - 1))
     if isinstance(value, list | tuple):
         return [str(item) for item in value]
     return str(value)
 
 
-def _text(messages: Sequence[Message]) -> str:
+def text_of(messages: Sequence[Message]) -> str:
     """What people would read in these messages."""
     return "\n".join(filter(None, (_said(message.get("content"), message) for message in messages)))
 

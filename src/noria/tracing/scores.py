@@ -28,7 +28,14 @@ from noria.web.paging import Page, cut, decode
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
 _SPAN_ID: Final = re.compile(r"[0-9a-f]{16}")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
-_LONGEST: Final = {"label": 200, "text": 10_000, "comment": 10_000, "key": 200, "session_id": 256}
+_LONGEST: Final = {
+    "label": 200,
+    "text": 10_000,
+    "comment": 10_000,
+    "key": 200,
+    "session_id": 256,
+    "correction": 100_000,
+}
 _TARGET: Final = re.compile(r"(?:span|session):[^\x00]*\x00")
 _LINK_USES: Final = 20
 _LINK_SECONDS: Final = 3600.0
@@ -50,7 +57,7 @@ def list_scores(
     stores: Stores, project_id: str, which: ScoreFilter | None = None, *, limit: int = 50, cursor: str | None = None
 ) -> Page[ScoreRow]:
     """The newest scores first. Raises Unavailable."""
-    conditions, values = _conditions(which or ScoreFilter())
+    conditions, values = conditions_of(which or ScoreFilter())
     if (after := decode(cursor, int, str)) is not None:
         conditions.append("(time_ns, score_id) < ({after_time:Int64}, {after_id:String})")
         values |= {"after_time": after[0], "after_id": after[1]}
@@ -130,7 +137,7 @@ def _score(caller: Caller, new: NewScore, where: str) -> Score:
         raise BadInput(f"{where}span_id must be 16 hex digits, beside the trace_id.")
     if not _NAME.fullmatch(new.name):
         raise BadInput(f"{where}name must be 1 to 64 small letters, digits, '_', '.' or '-', a letter first.")
-    for field in ("comment", "key", "session_id"):
+    for field in ("comment", "key", "session_id", "correction"):
         if len(getattr(new, field)) > _LONGEST[field] or "\x00" in getattr(new, field):
             raise BadInput(f"{where}{field} may have at most {_LONGEST[field]:,} characters.")
     _check_source(caller, new.source, where)
@@ -149,6 +156,7 @@ def _score(caller: Caller, new: NewScore, where: str) -> Score:
         number=value.number,
         label=value.label,
         text=value.text or new.comment,
+        correction=new.correction,
         author_id=caller.id,
         key=target + new.key if new.key else "",
     )
@@ -166,6 +174,10 @@ def _check_source(caller: Caller, source: ScoreSource, where: str) -> None:
 
 def _value(new: NewScore, where: str) -> _Value:
     value, wanted = new.value, new.type
+    if value is None:
+        if not new.correction:
+            raise BadInput(f"{where}the score says nothing.", hint="Give a value, or a correction.")
+        return _Value(wanted)
     if isinstance(value, bool):
         found = _Value("boolean", number=float(value))
     elif isinstance(value, int | float):
@@ -190,7 +202,8 @@ def _value(new: NewScore, where: str) -> _Value:
     return found
 
 
-def _conditions(which: ScoreFilter) -> tuple[list[str], dict[str, Any]]:
+def conditions_of(which: ScoreFilter) -> tuple[list[str], dict[str, Any]]:
+    """What `which` asks for, as conditions over `scores` and the values that they bind."""
     equal = {
         "trace_id": which.trace_id.lower(),
         "span_id": which.span_id.lower(),

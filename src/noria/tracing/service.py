@@ -15,7 +15,7 @@ from noria.core.errors import BadInput
 from noria.core.records import Score, ScoreSource, Span
 from noria.governance import audit
 from noria.stores.connect import Stores
-from noria.tracing import conditions, filters, outline, reading, schema
+from noria.tracing import conditions, filters, fresh, outline, reading, schema
 from noria.tracing.conditions import Where
 from noria.tracing.reading import ask, moment, nanoseconds
 from noria.tracing.records import ScoreView, SpanNode, Trace, TraceFilter, TraceRow
@@ -39,15 +39,8 @@ def list_traces(
     """The newest traces first, each with its scores. Raises BadFilter, Unavailable."""
     rows = reading.newest(stores, project_id, conditions_of(which or TraceFilter()), limit=limit + 1, cursor=cursor)
     scores = scores_of(stores, project_id, [row["trace_id"] for row in rows[:limit]])
-    page = cut(rows, limit, lambda row: (row["start_ns"], row["trace_id"]))
-    once: dict[str, dict[str, Any]] = {}
-    for (
-        row
-    ) in page.items:  # until the store merges them, a root whose messages came later has two rows: take the fuller
-        before = once.setdefault(row["trace_id"], row)
-        if _shown(row) > _shown(before):
-            once[row["trace_id"]] = row
-    return Page([_trace_row(row, scores.get(trace_id, [])) for trace_id, row in once.items()], page.next)
+    page = cut(rows, limit, lambda row: (row["listed_ns"], row["trace_id"]))
+    return Page([_trace_row(row, scores.get(row["trace_id"], [])) for row in page.items], page.next)
 
 
 def get_trace(stores: Stores, project_id: str, trace_id: str) -> Trace:
@@ -146,36 +139,34 @@ def keep(stores: Stores, scores: list[Score], *, person_id: str) -> None:
             details={"name": first.name, "source": first.source, "scores": len(scores)},
         )
         stores.journal.append(records)
+    fresh.remember(scores)
 
 
 def conditions_of(which: TraceFilter) -> Where:
     """What `which` asks for, as conditions over `traces`. Raises BadFilter."""
     made = conditions.where(filters.parse(which.q, clock.now()))
-    equal = {
-        "endpoint": which.endpoint,
-        "status": which.status,
-        "session_id": which.session,
-        "arm": which.arm,
-        "served_model": which.model,
-    }
-    for column, value in equal.items():
+    for column, value in {"status": which.status, "session_id": which.session}.items():
         if value:
             made.add(f"{column} = {{{column}:String}}", {column: value})
+    for column, value in {"endpoint": which.endpoint, "arm": which.arm, "served_model": which.model}.items():
+        if value:
+            made.add(f"has(calls.{column}, {{{column}:String}})", {column: value})
     if which.release is not None:
-        made.add("(release = {release:Int64} OR requested_release = {release:Int64})", {"release": which.release})
+        either = "has(calls.release, {release:Int64}) OR has(calls.requested_release, {release:Int64})"
+        made.add(f"({either})", {"release": which.release})
     if which.live is not None:
         made.add("live" if which.live else "NOT live")
     if which.feedback is not None:
         made.add(_IS_FEEDBACK if which.feedback == "yes" else f"NOT {_IS_FEEDBACK}")
     if which.since is not None:
-        made.add("start_ns >= {since:Int64}", {"since": nanoseconds(which.since)})
+        made.add("listed_ns >= {since:Int64}", {"since": nanoseconds(which.since)})
     if which.until is not None:
-        made.add("start_ns < {until:Int64}", {"until": nanoseconds(which.until)})
+        made.add("listed_ns < {until:Int64}", {"until": nanoseconds(which.until)})
     return made
 
 
 def scores_of(stores: Stores, project_id: str, trace_ids: list[str]) -> dict[str, list[ScoreView]]:
-    """Scores by trace, oldest first."""
+    """Scores by trace, oldest first, with what was given here a moment ago."""
     found: dict[str, list[ScoreView]] = {}
     if not trace_ids:
         return found
@@ -189,25 +180,9 @@ def scores_of(stores: Stores, project_id: str, trace_ids: list[str]) -> dict[str
         {"project": project_id, "traces": trace_ids},
     )
     for score in map(schema.score_of, rows):
-        found.setdefault(score.trace_id, []).append(
-            ScoreView(
-                score_id=score.score_id,
-                span_id=score.span_id,
-                name=score.name,
-                source=score.source,
-                time=moment(score.time_ns),
-                number=score.number,
-                label=score.label,
-                text=score.text,
-                correction=score.correction,
-                author_id=score.author_id,
-            )
-        )
-    return found
-
-
-def _shown(row: Mapping[str, Any]) -> int:
-    return len(row["preview_input"]) + len(row["preview_output"])
+        found.setdefault(score.trace_id, []).append(fresh.view(score))
+    shown = {trace_id: fresh.over(project_id, trace_id, found.get(trace_id, [])) for trace_id in trace_ids}
+    return {trace_id: scores for trace_id, scores in shown.items() if scores}
 
 
 def _trace_row(row: Mapping[str, Any], scores: list[ScoreView]) -> TraceRow:
@@ -217,7 +192,8 @@ def _trace_row(row: Mapping[str, Any], scores: list[ScoreView]) -> TraceRow:
         start=moment(row["start_ns"]),
         duration_ms=_ms(row["end_ns"] - row["start_ns"]),
         first_token_ms=_first_token(row["start_ns"], row["first_token_ns"]),
-        model=row["served_model"],
+        model=(row["models"] or [row["requested_model"]])[0],
+        calls=row["model_calls"],
         prompt=f"{row['prompt_name']}@{row['prompt_version']}" if row["prompt_name"] else "",
         input=row["preview_input"],
         output=row["preview_output"],

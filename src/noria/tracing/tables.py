@@ -1,6 +1,6 @@
 """Tables of tracing among the records: what people keep for themselves. Spans and scores are in noria.tracing.schema."""
 
-from sqlalchemy import Column, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, String, Text, UniqueConstraint
 
 from noria.stores.sql import Json, UtcTime, project_column, table
 
@@ -15,6 +15,19 @@ saved_views = table(
     Column("columns", Json, nullable=False),
     Column("created_at", UtcTime(), nullable=False),
     UniqueConstraint("project_id", "person_id", "name"),
+    subject=None,
+    keep_days=None,
+)
+
+media = table(
+    "media",
+    Column("project_id", String(36), primary_key=True),
+    Column("id", String(22), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("content_type", String(150), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", UtcTime(), nullable=False),
+    Column("uploaded_at", UtcTime(), nullable=True),
     subject=None,
     keep_days=None,
 )

@@ -1,20 +1,20 @@
 """Figures over time: requests, errors, tokens, cost, latency and feedback of each release, and the answers that were judged.
 
 A request belongs to the release that the rollout chose, also when another one answered in its place: an arm's failures
-stay with the arm. A span that its client sent twice counts twice until the store has merged the two. Traffic that no user
-caused (live = false) is left out unless asked for.
+stay with the arm. What is counted are model calls, wherever they stand in their trace; feedback on a trace is that of its first call. Traffic
+that no user caused (live = false) is left out unless asked for.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from noria.core import clock
+from noria.core.records import Span
 from noria.stores.connect import Stores
-from noria.tracing import schema, service
+from noria.tracing import schema
 from noria.tracing.reading import ask, moment, nanoseconds
-from noria.tracing.records import FeedbackRow, Moment, TraceFilter, Traffic
+from noria.tracing.records import FeedbackRow, Traffic
 from noria.tracing.service import scores_of
 
 Judged = Literal["correction", "positive"]
@@ -22,35 +22,39 @@ Judged = Literal["correction", "positive"]
 _MINUTE: Final = 60_000_000_000
 _CHUNK: Final = 200
 _GOOD: Final = ("good", "positive", "correct", "yes", "up", "thumbs_up", "like")
+_FEEDBACK: Final = "(source = 'user' OR (source = 'person' AND name = 'feedback'))"
+"""Scores that say whether an answer is good; a person's labels under other names say something else (ScoreView.is_feedback)."""
+_DAY: Final = 86_400_000_000_000
+"""How much later than its trace a model call may begin and still be counted."""
 _FIGURES: Final = """
-SELECT BUCKET AS bucket, min(start_ns) AS first, t.endpoint AS endpoint,
-    if(requested_release > 0, requested_release, release) AS chosen, t.arm AS arm,
+SELECT BUCKET AS bucket, min(start_ns) AS first, endpoint, if(requested_release > 0, requested_release, release) AS chosen, arm,
     count() AS requests, countIf(status = 'error') AS errors,
     countIf(requested_release > 0 AND release != requested_release AND status != 'error') AS fallbacks,
-    sum(t.input_tokens) AS input_tokens, sum(t.output_tokens) AS output_tokens, sum(t.cost_micros) AS cost_micros,
+    sum(input_tokens) AS tokens_in, sum(output_tokens) AS tokens_out, sum(cost_micros) AS cost,
     quantilesTDigest(0.5, 0.95)((end_ns - start_ns) / 1e6) AS latencies,
-    sum(given.total) AS feedback_total, sum(given.times) AS feedback_count
-FROM (SELECT COLUMNS FROM traces WHERE CONDITIONS) AS t
-LEFT JOIN (
-    SELECT trace_id, sum(number) AS total, count(number) AS times FROM scores FINAL
-    WHERE project_id = {project:String} AND source IN ('user', 'person') AND time_ns >= {since:Int64}
-    GROUP BY trace_id
-) AS given ON given.trace_id = t.trace_id
+    sum(arraySum(arrayMap(x -> x.2, mine))) AS feedback_total, sum(arraySum(arrayMap(x -> x.3, mine))) AS feedback_count
+FROM (
+    SELECT COLUMNS, arrayFilter(x -> x.1 = span_id OR (nth = 1 AND NOT has(ids, x.1)), given.said) AS mine
+    FROM (
+        SELECT trace_id, calls.span_id AS ids, arrayEnumerate(ids) AS numbers, CALLS
+        FROM traces FINAL WHERE project_id = {project:String} AND listed_ns >= {since:Int64} - {day:Int64}
+    ) AS t ARRAY JOIN numbers AS nth, ARRAYS
+    LEFT JOIN (
+        SELECT trace_id, groupArray((span_id, total, times)) AS said FROM (
+            SELECT trace_id, span_id, ifNull(sum(number), 0) AS total, count(number) AS times FROM scores FINAL
+            WHERE project_id = {project:String} AND FEEDBACK AND time_ns >= {since:Int64}
+            GROUP BY trace_id, span_id
+        ) GROUP BY trace_id
+    ) AS given ON given.trace_id = t.trace_id
+    WHERE CONDITIONS
+)
 GROUP BY bucket, endpoint, chosen, arm ORDER BY bucket, endpoint, chosen, arm
-"""
-_OVER_TIME: Final = """
-SELECT {from_ns:Int64} + intDiv(start_ns - {from_ns:Int64}, {step:Int64}) * {step:Int64} AS bucket,
-    count() AS requests, countIf(status = 'error') AS errors, sum(input_tokens) AS tokens_in,
-    sum(output_tokens) AS tokens_out, sum(cost_micros) AS cost,
-    quantilesTDigest(0.5, 0.95, 0.99)(toFloat32((end_ns - start_ns) / 1e6)) AS latencies,
-    quantileTDigestIf(0.5)(toFloat32((first_token_ns - start_ns) / 1e6), first_token_ns > 0) AS first_token
-FROM traces WHERE CONDITIONS GROUP BY bucket ORDER BY bucket
-"""
+""".replace("FEEDBACK", _FEEDBACK)
 _READ: Final = (
-    *("trace_id", "start_ns", "end_ns", "endpoint", "release", "requested_release", "arm", "status"),
+    *("span_id", "start_ns", "end_ns", "endpoint", "release", "requested_release", "arm", "status"),
     *("input_tokens", "output_tokens", "cost_micros"),
 )
-_PLAIN: Final = ("endpoint", "arm", "requests", "errors", "fallbacks", "input_tokens", "output_tokens", "cost_micros")
+_PLAIN: Final = ("endpoint", "arm", "requests", "errors", "fallbacks")
 
 
 def traffic(
@@ -71,28 +75,6 @@ def summary(
     return _figures(stores, project_id, endpoint, start, bucket="0", live_only=live_only)
 
 
-def over_time(
-    stores: Stores,
-    project_id: str,
-    since: datetime,
-    until: datetime,
-    *,
-    which: TraceFilter | None = None,
-    steps: int = 60,
-) -> list[Moment]:
-    """Figures of all traces that `which` lets through, in at most `steps` equal pieces of a time; empty ones are left out.
-
-    Raises BadFilter, Unavailable.
-    """
-    start, end = nanoseconds(since), nanoseconds(until)
-    step = max(-(-(end - start) // steps), _MINUTE)
-    asked = service.conditions_of(which or TraceFilter(live=True))
-    wanted = ["project_id = {project:String}", "start_ns >= {from_ns:Int64}", "start_ns < {to_ns:Int64}"]
-    sql = _OVER_TIME.replace("CONDITIONS", " AND ".join([*wanted, *asked.conditions]))
-    values = {**asked.values, "project": project_id, "from_ns": start, "to_ns": end, "step": step}
-    return [_moment(row) for row in ask(stores, sql, values)]
-
-
 def feedback_rows(
     stores: Stores,
     project_id: str,
@@ -103,7 +85,7 @@ def feedback_rows(
     """Answers of `endpoint` that somebody corrected or found good (a value above 0, or a label that says so), oldest first."""
     wanted = {
         "correction": "correction != ''",
-        "positive": "number > 0 OR lower(label) IN {good:Array(String)}",
+        "positive": f"{_FEEDBACK} AND (number > 0 OR lower(label) IN {{good:Array(String)}})",
     }
     judged = ask(
         stores,
@@ -124,16 +106,20 @@ def _rows_of(stores: Stores, project_id: str, endpoint: str, traces: list[str]) 
         stores,
         schema.select(
             schema.SPAN_COLUMNS,
-            "FROM spans WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}"
-            " AND parent_id = '' AND endpoint = {endpoint:String} AND status = 'ok'",
+            "FROM spans FINAL WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}"
+            " AND endpoint = {endpoint:String} AND status = 'ok' ORDER BY start_ns",
         ),
         {"project": project_id, "traces": traces, "endpoint": endpoint},
     )
-    spans = {span.trace_id: span for span in map(schema.span_of, found)}
-    scores = scores_of(stores, project_id, list(spans))
+    answers: dict[str, list[Span]] = {}
+    for span in map(schema.span_of, found):
+        answers.setdefault(span.trace_id, []).append(span)
+    scores = scores_of(stores, project_id, list(answers))
     for trace_id in traces:
-        if (span := spans.get(trace_id)) is None:
+        if trace_id not in answers:
             continue
+        judged = {score.span_id for score in scores.get(trace_id, [])}
+        span = next((one for one in answers[trace_id] if one.span_id in judged), answers[trace_id][0])
         yield FeedbackRow(
             trace_id=trace_id,
             span_id=span.span_id,
@@ -151,29 +137,15 @@ def _rows_of(stores: Stores, project_id: str, endpoint: str, traces: list[str]) 
 def _figures(
     stores: Stores, project_id: str, endpoint: str, since: int, *, bucket: str, live_only: bool
 ) -> list[Traffic]:
-    conditions = "project_id = {project:String} AND start_ns >= {since:Int64}"
+    conditions = "start_ns >= {since:Int64}"
     conditions += " AND endpoint = {endpoint:String}" if endpoint else " AND endpoint != ''"
     conditions += " AND live" if live_only else ""
+    read = (*_READ, "live") if live_only else _READ
     sql = _FIGURES.replace("BUCKET", bucket).replace("COLUMNS", ", ".join(_READ)).replace("CONDITIONS", conditions)
-    rows = ask(stores, sql, {"project": project_id, "since": since, "endpoint": endpoint})
+    sql = sql.replace("CALLS", ", ".join(f"calls.{name} AS c_{name}" for name in read))
+    sql = sql.replace("ARRAYS", ", ".join(f"c_{name} AS {name}" for name in read))
+    rows = ask(stores, sql, {"project": project_id, "since": since, "endpoint": endpoint, "day": _DAY})
     return [_traffic(row) for row in rows]
-
-
-def _moment(row: dict[str, Any]) -> Moment:
-    p50, p95, p99 = (round(value, 1) for value in row["latencies"])
-    first = row["first_token"]
-    return Moment(
-        time=moment(row["bucket"]),
-        requests=row["requests"],
-        errors=row["errors"],
-        input_tokens=row["tokens_in"],
-        output_tokens=row["tokens_out"],
-        cost_micros=row["cost"],
-        p50_ms=p50,
-        p95_ms=p95,
-        p99_ms=p99,
-        first_token_ms=None if math.isnan(first) else round(first, 1),
-    )
 
 
 def _traffic(row: dict[str, Any]) -> Traffic:
@@ -186,5 +158,8 @@ def _traffic(row: dict[str, Any]) -> Traffic:
         p95_ms=round(p95, 1),
         feedback_mean=row["feedback_total"] / count if count else None,
         feedback_count=count,
+        input_tokens=row["tokens_in"],
+        output_tokens=row["tokens_out"],
+        cost_micros=row["cost"],
         **{name: row[name] for name in _PLAIN},
     )

@@ -21,6 +21,7 @@ Found = TypeVar("Found")
 Edit = tuple[Literal["same", "given", "wanted"], str]
 
 GOOD: Final = frozenset({"good", "positive", "correct", "yes", "up", "thumbs_up", "like"})
+BAD: Final = frozenset({"bad", "negative", "wrong", "incorrect", "no", "down", "thumbs_down", "dislike"})
 PIECE: Final = 200
 """Spans of a trace that its page shows at a time."""
 _LONGEST_DIFF: Final = 20_000
@@ -76,18 +77,16 @@ class Opinion:
 
 def opinion(scores: Sequence[ScoreView]) -> Opinion:
     """Only what users and people said counts; code and judges have columns of their own in evaluations."""
-    said = [sign(score) for score in scores if score.source in {"user", "person"}]
+    said = [sign(score) for score in scores if score.is_feedback]
     corrected = any(score.correction for score in scores if score.source in {"user", "person"})
     return Opinion(said.count(1), said.count(-1), corrected)
 
 
 def sign(score: ScoreView) -> int:
-    """1 for good, -1 for bad, 0 when it says neither."""
+    """1 for good, -1 for bad, 0 when it says neither: a number under another name than feedback is good or bad as 1, 0 and -1 only."""
     if score.number is not None:
-        return 1 if score.number > 0 else -1
-    if score.label:
-        return 1 if score.label.lower() in GOOD else -1
-    return 0
+        return (1 if score.number > 0 else -1) if score.name == "feedback" or score.number in {-1, 0, 1} else 0
+    return 1 if score.label.lower() in GOOD else -1 if score.label.lower() in BAD else 0
 
 
 def difference(given: str, wanted: str) -> list[Edit]:

@@ -18,14 +18,15 @@ from starlette.staticfiles import StaticFiles
 from noria import __version__
 from noria.core.slices import Slice, resolve
 from noria.stores.connect import Stores
-from noria.web import i18n, problems, templates
+from noria.web import actions, i18n, mcp, problems, templates
 from noria.web.auth import Authenticate, Caller, allow, permission_of
 from noria.web.boundary import Boundary
 
 PUBLIC: Final[frozenset[str]] = frozenset(
     {"/healthz", "/static", "/static/vega.js", "/lang/{code}", "/login", "/api/login", "/api/feedback/signed/{token}"}
+    | {"/api/public/health", "/api/public/media/{media_id}/content/{project_id}/{token}"}
 )
-"""Paths that anybody may ask for: they show nothing of any project. A feedback link is its own permission."""
+"""Paths that anybody may ask for: they show nothing of any project. Links of feedback and media are their own permission."""
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -46,11 +47,14 @@ def create(
     app.add_middleware(Boundary, max_body_mb=stores.settings.max_body_mb, max_upload_mb=stores.settings.max_upload_mb)
     problems.install(app)
     app.include_router(_kit)
+    app.include_router(mcp.router)
     for part in slices:
         if part.http:
             app.include_router(resolve(part.http))
         if part.pages:
             app.include_router(resolve(part.pages), include_in_schema=False)
+        for action in part.actions:
+            app.include_router(actions.routes(action), include_in_schema=False)
     app.mount("/static", StaticFiles(directory=templates.STATIC), name="static")
     if not any(route.path == "/" for route in _routes(app.routes)):
         app.add_api_route("/", _first_page, include_in_schema=False)
@@ -80,6 +84,12 @@ def _routes(routes: Sequence[BaseRoute]) -> Iterator[RouteContext]:
 async def health() -> dict[str, str]:
     """Whether the process answers; says nothing about what it holds."""
     return {"status": "ok", "version": __version__}
+
+
+@_kit.get("/api/public/health", include_in_schema=False)
+async def langfuse_health() -> dict[str, str]:
+    """The same where Langfuse's clients ask."""
+    return {"status": "OK", "version": __version__}
 
 
 @_kit.get("/api/openapi.json", include_in_schema=False)

@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from noria.core import ids
 from noria.core.errors import BadInput, NoriaError, Unauthenticated
+from noria.web import langfuse
 
 logger = logging.getLogger("noria.web")
 
@@ -68,8 +69,10 @@ def describe(errors: list[dict[str, Any]]) -> str:
 
 
 def answer(request: Request, *, status: int, code: str, message: str, hint: str = "") -> Response:
-    """The error in the shape that suits the address: JSON below /api, a page elsewhere."""
+    """The error in the shape that suits the address: JSON below /api and for assistants, a page elsewhere."""
     document = problem(status=status, code=code, message=message, hint=hint)
+    if request.url.path.startswith(f"{langfuse.PREFIX}/"):  # where Langfuse's clients look for words
+        document |= {"error": code, "message": f"{message} {hint}".strip()}
     if wants_json(request):
         headers = {"www-authenticate": "Bearer"} if status == 401 else None
         return JSONResponse(document, status, headers=headers, media_type="application/problem+json")
@@ -80,7 +83,11 @@ def answer(request: Request, *, status: int, code: str, message: str, hint: str 
 
 def wants_json(request: Request) -> bool:
     path = request.url.path
-    return path.startswith("/api/") or "application/json" in request.headers.get("accept", "").split(",")[0]
+    return (
+        path.startswith("/api/")
+        or path == "/mcp"
+        or "application/json" in request.headers.get("accept", "").split(",")[0]
+    )
 
 
 async def _known(request: Request, error: NoriaError) -> Response:
@@ -108,6 +115,9 @@ async def _invalid(request: Request, error: RequestValidationError) -> Response:
 async def _http(request: Request, error: HTTPException) -> Response:
     phrase = HTTPStatus(error.status_code).phrase
     code, message, hint = _WORDS.get(error.status_code, (phrase.lower().replace(" ", "_"), f"{phrase}.", ""))
+    if error.status_code in {404, 405} and request.url.path.startswith(f"{langfuse.PREFIX}/"):
+        message = "Noria answers only a part of Langfuse's API, and this is not in it."
+        hint = "docs/moving-from-langfuse.md lists what is there, and what to use in the place of the rest."
     return answer(request, status=error.status_code, code=code, message=message, hint=hint)
 
 

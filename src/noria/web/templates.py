@@ -22,7 +22,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from noria.core import money
-from noria.core.slices import Nav, Slice
+from noria.core.slices import Action, Nav, On, Slice
 from noria.web import charts, i18n
 from noria.web.auth import Caller, Permission
 
@@ -67,6 +67,7 @@ class Pages:
     def __init__(self, slices: Sequence[Slice]) -> None:
         self.environment = _environment()
         self.nav = _navigation(slices)
+        self.actions = [action for part in slices for action in part.actions]
         entries = [entry for _, group in self.nav for entry in group]
         self.first_path = entries[0].path if entries else "/login"
         self._paths = sorted((entry.path for entry in entries), key=len, reverse=True)
@@ -161,6 +162,7 @@ def _environment() -> Environment:
         "_": _spoken("__call__"),
         "_n": _spoken("plural"),
         "can": _can,
+        "actions": _actions,
         "csrf": _csrf,
         "asset": asset,
         "here": _here,
@@ -172,6 +174,7 @@ def _environment() -> Environment:
     for name in ("number", "percent", "moment", "ago", "duration", "exact"):
         environment.filters[name] = pass_context(_filter(name))
     environment.filters |= {"bytes": _bytes, "pretty": _pretty, "script_json": _script_json, "iso": datetime.isoformat}
+    environment.filters["sum_of"] = lambda micros: f"${money.sum_of(micros)}"
     environment.filters["dollars"] = lambda micros: f"${money.dollars(micros)}"
     return environment
 
@@ -194,6 +197,13 @@ def _filter(method: str) -> Callable[..., str]:
 def _can(permission: Permission) -> bool:
     caller = _now.get().caller
     return caller is not None and permission in caller.permissions
+
+
+def _actions(on: On) -> list[Action]:
+    """What whoever looks at this page may do with such a thing, as the slices' manifests list it."""
+    now = _now.get()
+    pages: Pages = now.request.app.state.pages
+    return [one for one in pages.actions if on in one.on and now.caller and one.permission in now.caller.permissions]
 
 
 def _csrf() -> str:

@@ -12,7 +12,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from noria.core.records import Message
-from noria.tracing.dialects import genai, google, langfuse, logfire, mlflow, openinference, openlit, traceloop, unknown
+from noria.tracing.dialects import (
+    genai,
+    google,
+    langfuse,
+    langsmith,
+    logfire,
+    mlflow,
+    openinference,
+    openlit,
+    traceloop,
+    unknown,
+)
 from noria.tracing.dialects import vercel as vercel_ai
 from noria.tracing.dialects.messages import decoded, messages, plain, written
 from noria.tracing.dialects.table import Build, Side, Table
@@ -21,7 +32,7 @@ from noria.tracing.otlp.raw import Event, Raw
 
 TABLES: Final = (
     *(openinference.TABLE, langfuse.TABLE, mlflow.TABLE, vercel_ai.TABLE, google.TABLE),
-    *(traceloop.TABLE, logfire.TABLE, openlit.TABLE, genai.TABLE),
+    *(langsmith.TABLE, traceloop.TABLE, logfire.TABLE, openlit.TABLE, genai.TABLE),
 )
 """From the most particular to the one that others build on."""
 
@@ -258,14 +269,23 @@ def _sides(found: _Found, made: dict[str, Any]) -> dict[str, Any]:
     for side in _SIDES:
         _, name, value = found.payloads.get(side, (0, "", None))
         said = found.sides.get(side, (0, []))[1]
-        if name and (said or calls_model):
-            found.rest[name] = plain(value)  # the whole of it stays beside the messages
+        whole = bool(name and (said or calls_model))
         if not said and name and (side == "input" or made["kind"] != "embedding"):  # vectors are no message
             said = _from_payload(found, made["kind"], side, value)
+            whole = whole or not _holds(said, value)
+        if whole:
+            found.rest[name] = plain(value)  # all of it stays beside the messages
         told[f"{side}_messages"] = said
     if found.system and not any(message.get("role") == "system" for message in told["input_messages"]):
         told["input_messages"] = [*found.system, *told["input_messages"]]
     return told
+
+
+def _holds(said: list[Message], value: Any) -> bool:
+    """Whether the messages say all that is in the payload, so that it need not be kept beside them."""
+    if not said or said[0].get("tool_calls"):
+        return bool(said)
+    return len(said) == 1 and said[0].get("content") == plain(written(value))
 
 
 def _from_payload(found: _Found, kind: str, side: Side, value: Any) -> list[Message]:
@@ -296,6 +316,7 @@ def _attributes(found: _Found, raw: Raw, events: Iterable[Event]) -> dict[str, A
     if "gen_ai.response.id" not in rest and (number := found.value("response_id") or _response_id(found)):
         rest["gen_ai.response.id"] = number
     rest = {**raw.origin.attributes, **rest}
+    langfuse.read_metadata(rest)
     if kind := _NAMES.get(raw.kind):
         rest["span.kind"] = kind
     if told := [{"name": e.name, "time_ns": e.time_ns, "attributes": e.attributes} for e in events]:

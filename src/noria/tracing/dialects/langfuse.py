@@ -1,8 +1,14 @@
 """Langfuse's SDKs since version 3, which are OpenTelemetry underneath."""
 
-from typing import Final
+import re
+from typing import Any, Final
+
+import orjson
 
 from noria.tracing.dialects.table import Table
+
+_METADATA: Final = ("langfuse.observation.metadata", "langfuse.trace.metadata")
+_WRITES_JSON: Final = re.compile(r"[5-9]\.|\d\d+\.")
 
 TABLE: Final = Table(
     name="langfuse",
@@ -41,3 +47,16 @@ TABLE: Final = Table(
     },
     parameters={"langfuse.observation.model.parameters": ""},
 )
+
+
+def read_metadata(attributes: dict[str, Any]) -> None:
+    """Read the values of metadata in place: since version 5 the SDK writes each as JSON, and a text in quotes could not be found."""
+    version = attributes.get("scope.version")
+    if attributes.get("scope.name") != "langfuse-sdk" or not _WRITES_JSON.match(str(version)):
+        return
+    for name, value in attributes.items():
+        if name.startswith(_METADATA) and isinstance(value, str):
+            try:
+                attributes[name] = orjson.loads(value)
+            except orjson.JSONDecodeError:
+                continue

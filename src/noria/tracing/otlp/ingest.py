@@ -42,7 +42,7 @@ def take_traces(stores: Stores, caller: Caller, data: bytes, *, json: bool) -> T
         try:
             if isinstance(raw, Refused):
                 raise raw
-            kept.append(_record(check(raw), caller.project_id, key_id))
+            kept.append(as_record(check(raw), caller.project_id, key_id))
         except Refused as reason:
             reasons[str(reason)] += 1
     refused = reasons.total()
@@ -53,7 +53,8 @@ def take_traces(stores: Stores, caller: Caller, data: bytes, *, json: bool) -> T
     return Taken(len(kept), refused, told)
 
 
-def _record(raw: Raw, project_id: str, key_id: str) -> dict[str, Any]:
+def as_record(raw: Raw, project_id: str, key_id: str) -> dict[str, Any]:
+    """The span of `raw`, which has been checked."""
     try:
         return record(raw, project_id, key_id)
     except Exception as error:  # noqa: BLE001

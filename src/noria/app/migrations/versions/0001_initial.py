@@ -41,7 +41,10 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("project_id", sa.String(length=36), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("known_as", sa.String(length=200), nullable=False),
         sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("about", Json, nullable=False),
+        sa.Column("sealing_job", sa.String(length=36), nullable=False),
         sa.Column("author_id", sa.String(length=36), nullable=False),
         sa.Column("created_at", UtcTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_datasets")),
@@ -171,6 +174,18 @@ def upgrade() -> None:
         batch_op.create_index("ix_lineage_edges_target", ["project_id", "target_kind", "target_id"], unique=False)
 
     op.create_table(
+        "media",
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("id", sa.String(length=22), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("content_type", sa.String(length=150), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", UtcTime(), nullable=False),
+        sa.Column("uploaded_at", UtcTime(), nullable=True),
+        sa.PrimaryKeyConstraint("project_id", "id", name=op.f("pk_media")),
+        info={"subject": None, "keep_days": None},
+    )
+    op.create_table(
         "models",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("project_id", sa.String(length=36), nullable=False),
@@ -209,7 +224,9 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("project_id", sa.String(length=36), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("known_as", sa.String(length=200), nullable=False),
         sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("tags", Json, nullable=False),
         sa.Column("author_id", sa.String(length=36), nullable=False),
         sa.Column("created_at", UtcTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_prompts")),
@@ -285,6 +302,43 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_training_runs_dataset_version_id"), ["dataset_version_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_training_runs_model_version_id"), ["model_version_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_training_runs_project_id"), ["project_id"], unique=False)
+
+    op.create_table(
+        "dataset_items",
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("id", sa.String(length=120), nullable=False),
+        sa.Column("dataset_id", sa.String(length=36), nullable=False),
+        sa.Column("status", sa.String(length=8), nullable=False),
+        sa.Column("waiting", sa.Boolean(), nullable=False),
+        sa.Column("example", Json, nullable=True),
+        sa.Column("author_id", sa.String(length=36), nullable=False),
+        sa.Column("created_at", UtcTime(), nullable=False),
+        sa.Column("updated_at", UtcTime(), nullable=False),
+        sa.ForeignKeyConstraint(["dataset_id"], ["datasets.id"], name=op.f("fk_dataset_items_dataset_id_datasets")),
+        sa.PrimaryKeyConstraint("project_id", "id", name=op.f("pk_dataset_items")),
+        info={"subject": None, "keep_days": None},
+    )
+    with op.batch_alter_table("dataset_items", schema=None) as batch_op:
+        batch_op.create_index("ix_dataset_items_waiting", ["dataset_id", "waiting"], unique=False)
+
+    op.create_table(
+        "dataset_runs",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("dataset_id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("about", Json, nullable=True),
+        sa.Column("author_id", sa.String(length=36), nullable=False),
+        sa.Column("created_at", UtcTime(), nullable=False),
+        sa.Column("updated_at", UtcTime(), nullable=False),
+        sa.ForeignKeyConstraint(["dataset_id"], ["datasets.id"], name=op.f("fk_dataset_runs_dataset_id_datasets")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_dataset_runs")),
+        sa.UniqueConstraint("dataset_id", "name", name=op.f("uq_dataset_runs_dataset_id_name")),
+        info={"subject": None, "keep_days": None},
+    )
+    with op.batch_alter_table("dataset_runs", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_dataset_runs_project_id"), ["project_id"], unique=False)
 
     op.create_table(
         "dataset_versions",
@@ -459,6 +513,7 @@ def upgrade() -> None:
         sa.Column("format", sa.String(length=8), nullable=False),
         sa.Column("template", sa.Text(), nullable=False),
         sa.Column("messages", Json, nullable=False),
+        sa.Column("config", Json, nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("author_id", sa.String(length=36), nullable=False),
         sa.Column("created_at", UtcTime(), nullable=False),
@@ -524,6 +579,23 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("sessions", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_sessions_person_id"), ["person_id"], unique=False)
+
+    op.create_table(
+        "dataset_run_items",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("run_id", sa.String(length=36), nullable=False),
+        sa.Column("item_id", sa.String(length=120), nullable=False),
+        sa.Column("trace_id", sa.String(length=32), nullable=False),
+        sa.Column("observation_id", sa.String(length=16), nullable=False),
+        sa.Column("created_at", UtcTime(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["dataset_runs.id"], name=op.f("fk_dataset_run_items_run_id_dataset_runs")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_dataset_run_items")),
+        info={"subject": None, "keep_days": None},
+    )
+    with op.batch_alter_table("dataset_run_items", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_dataset_run_items_project_id"), ["project_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_dataset_run_items_run_id"), ["run_id"], unique=False)
 
     op.create_table(
         "prompt_labels",
@@ -682,6 +754,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_prompt_labels_project_id"))
 
     op.drop_table("prompt_labels")
+    with op.batch_alter_table("dataset_run_items", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_dataset_run_items_run_id"))
+        batch_op.drop_index(batch_op.f("ix_dataset_run_items_project_id"))
+
+    op.drop_table("dataset_run_items")
     with op.batch_alter_table("sessions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_sessions_person_id"))
 
@@ -732,6 +809,14 @@ def downgrade() -> None:
         batch_op.drop_index("ix_dataset_versions_job_id")
 
     op.drop_table("dataset_versions")
+    with op.batch_alter_table("dataset_runs", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_dataset_runs_project_id"))
+
+    op.drop_table("dataset_runs")
+    with op.batch_alter_table("dataset_items", schema=None) as batch_op:
+        batch_op.drop_index("ix_dataset_items_waiting")
+
+    op.drop_table("dataset_items")
     with op.batch_alter_table("training_runs", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_training_runs_project_id"))
         batch_op.drop_index(batch_op.f("ix_training_runs_model_version_id"))
@@ -757,6 +842,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_models_project_id"))
 
     op.drop_table("models")
+    op.drop_table("media")
     with op.batch_alter_table("lineage_edges", schema=None) as batch_op:
         batch_op.drop_index("ix_lineage_edges_target")
 
