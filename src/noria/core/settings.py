@@ -44,6 +44,12 @@ class Settings:
         "Redis URL that gateways on several machines share limits and kept answers through; empty: a file in the data folder.",
     )
     store_memory_mb: int = _setting(1024, "Memory limit of the embedded span store, in MB.")
+    seal_spans: bool = _setting(
+        False, "Encrypt the files of the embedded span store; wants seal_key_file or NORIA_SEAL_KEY. docs/privacy.md."
+    )
+    seal_key_file: str = _setting(
+        "", "File outside the data folder that holds the key of seal_spans: 64 hex digits, mode 600."
+    )
     worker_slots: int = _setting(1, "Jobs that run at the same time on this machine.")
     session_hours: int = _setting(168, "How long a login lasts, in hours.")
     secure_cookies: bool = _setting(False, "Send cookies over HTTPS only; turn on behind TLS.")

@@ -6,7 +6,7 @@ routes, navigation, jobs, commands and erasure loop over it, so no list is kept 
 """
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -62,8 +62,38 @@ class Slice:
     nav: tuple[Nav, ...] = ()
     lineage: str = ""
     """"module:function" `(stores, project_id, kind, id) -> list[Edge]`: the edges this slice knows about a node."""
+    erase: str = ""
+    """"module:ERASER", an Eraser: how this slice finds and erases what it holds of a person."""
     actions: tuple[Action, ...] = ()
     """What it can do with the spans and traces that pages of another slice show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The person whose data is to be erased, as the erasers of all slices are told."""
+
+    project_id: str
+    subject_id: str
+    erasure_id: str = ""
+    """Empty while somebody only asks what would go."""
+    before_ns: int = 2**62
+    """What began later is not meant: the person may have come back, and that is another question."""
+
+
+Progress = Callable[[str], None]
+"""Says in words what is being done, and raises when it is to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Eraser:
+    """What one slice does about a person. Each function takes the stores first, may run twice, and may be killed in between."""
+
+    find: Callable[[Any, Subject], Mapping[str, int]]
+    """What is held now, by the names of things; changes nothing."""
+    erase: Callable[[Any, Subject, Progress], Mapping[str, int]]
+    """Removes it for good, from the files too; says how much was removed, also by an earlier, interrupted run where it can."""
+    hide: Callable[[Any, Subject], None] | None = None
+    """Makes it invisible before the request is answered, where that is quicker than erasing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,23 @@ def find(paths: Sequence[Path], row_id: str) -> int | None:
     return None
 
 
+def count(paths: Sequence[Path], row_ids: frozenset[str]) -> int:
+    """How many rows have one of these ids. Reads only the column of ids."""
+    groups = (file.read_row_group(group, columns=["row_id"]).column(0) for _, file, group, _ in _row_groups(paths))
+    return sum(row_id in row_ids for column in groups for row_id in column.to_pylist())
+
+
+def of_traces(paths: Sequence[Path], trace_ids: frozenset[str]) -> set[str]:
+    """The ids of the rows that came from one of these traces. Reads their sources, not their messages."""
+    found: set[str] = set()
+    for _, file, group, _ in _row_groups(paths):
+        table = file.read_row_group(group, columns=["row_id", "source"])
+        for row_id, source in zip(table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True):
+            if '"trace_id"' in source and orjson.loads(source).get("trace_id") in trace_ids:
+                found.add(row_id)
+    return found
+
+
 def ids(paths: Sequence[Path]) -> set[str]:
     """The ids of all rows. Reads only their column."""
     found: set[str] = set()

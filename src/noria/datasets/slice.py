@@ -29,4 +29,5 @@ SLICE = Slice(
         ),
     ),
     lineage="noria.datasets.lineage:edges",
+    erase="noria.datasets.erasing:ERASER",
 )

@@ -14,4 +14,5 @@ SLICE = Slice(
     commands=("noria.evaluation.commands:evaluations",),
     nav=(Nav("Evaluations", "/evaluations", "Improve", 20),),
     lineage="noria.evaluation.lineage:edges",
+    erase="noria.evaluation.erasing:ERASER",
 )

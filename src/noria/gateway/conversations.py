@@ -67,7 +67,7 @@ class Conversations:
         """A response that was made here by translation. Raises NotReady when the disk does not take it."""
         if call.ask is not None:
             asked = call.ask.original or call.ask
-            self._store.keep(call.key.project_id, response, items_of(asked.whole))
+            self._store.keep(call.key.project_id, response, items_of(asked.whole), subject=asked.user)
 
     def keep_streamed(self, call: Call, relay: Telling) -> None:
         """The same at the end of a stream; does nothing for other dialects and for what a provider keeps."""

@@ -58,14 +58,15 @@ class ResponseStore:
         self._most_bytes = most_bytes
         self._now = now
 
-    def keep(self, project_id: str, response: Json, items: list[Json]) -> None:
-        """Keeps it unless it says `store: false`. Raises NotReady when the disk does not take it."""
+    def keep(self, project_id: str, response: Json, items: list[Json], *, subject: str = "") -> None:
+        """Keeps it unless it says `store: false`; `subject` is whose it is, for erasing. Raises NotReady when the disk does not take it."""
         if response.get("store") is False:
             return
         path = self._path(str(response["id"]))
         if path is None:
             raise ValueError("only responses with an id of our own are kept")
-        data = openai.encoded({"project": project_id, "response": response, "items": items})
+        whose = {"subject": subject} if subject else {}
+        data = openai.encoded({"project": project_id, **whose, "response": response, "items": items})
         try:
             for folder in (self._folder, path.parent.parent, path.parent):
                 folder.mkdir(mode=0o700, exist_ok=True)

@@ -2,4 +2,4 @@
 
 from noria.core.slices import Slice
 
-SLICE = Slice(name="gateway")
+SLICE = Slice(name="gateway", erase="noria.gateway.erasing:ERASER")

@@ -5,8 +5,8 @@ from noria.core.slices import Nav, Slice
 SLICE = Slice(
     name="governance",
     tables="noria.governance.tables",
-    http="noria.governance.http:router",
-    pages="noria.governance.pages:router",
+    http="noria.governance.routes:api",
+    pages="noria.governance.routes:pages_router",
     commands=(
         "noria.governance.commands:people",
         "noria.governance.commands:keys",

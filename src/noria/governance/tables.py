@@ -1,6 +1,6 @@
-"""Tables of governance: projects, people, memberships, sessions, failed logins, keys, audit."""
+"""Tables of governance: projects, people, memberships, sessions, failed logins, keys, audit, erasures."""
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Text
 
 from noria.stores.sql import Json, UtcTime, project_column, table
 
@@ -89,5 +89,25 @@ audit = table(
     Column("details", Json, nullable=False),
     Index("ix_audit_target", "project_id", "target_kind", "target_id"),
     subject="actor_id",
+    keep_days=None,
+)
+
+erasures = table(
+    "erasures",
+    Column("id", String(36), primary_key=True),
+    project_column(),
+    Column("subject_id", Text, nullable=False),  # empty once the erasure is done
+    Column("digest", String(64), nullable=False),  # keyed; tells whether a record is the subject's, never who that is
+    Column("before_ns", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("counts", Json, nullable=False),
+    Column("proof", Json, nullable=False),
+    Column("job_id", String(36), nullable=False),
+    Column("actor_id", String(36), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", UtcTime(), nullable=False),
+    Column("ended_at", UtcTime()),
+    Index("ix_erasures_digest", "project_id", "digest"),
+    subject="subject_id",
     keep_days=None,
 )

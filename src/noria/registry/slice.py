@@ -22,4 +22,5 @@ SLICE = Slice(
         "noria.registry.commands_providers:providers",
         "noria.registry.commands_record:record",
     ),
+    erase="noria.registry.erasing:ERASER",
 )

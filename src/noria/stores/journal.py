@@ -31,6 +31,9 @@ logger = logging.getLogger("noria.journal")
 MAGIC: Final = b"NORIAJ1\n"
 """The first bytes of a segment."""
 SUFFIX: Final = ".seg"
+_TURN_OVER: Final = "turn-over"
+_WISHES: Final = 2.0
+"""Seconds between looks for a wish to begin a new segment while nobody appends."""
 _FRAME: Final = struct.Struct("<4sII")
 _MARK: Final = b"\xf7NJ1"
 _MOST: Final = 256 * 1024 * 1024
@@ -60,6 +63,7 @@ class JournalWriter:
         self._retired: list[int] = []
         self._descriptor = -1
         self._size = 0
+        self._opened_at = 0
         self._closed = False
         with contextlib.suppress(Unavailable):  # a full disk is told to whoever appends; reading goes on without
             self._open()
@@ -122,7 +126,8 @@ class JournalWriter:
 
     def _open(self) -> None:
         """A new segment under a name of its own; it is locked before it gets the name that readers look for."""
-        path = self._folder / f"{time.time_ns():020d}-{os.getpid()}{SUFFIX}"
+        self._opened_at = time.time_ns()
+        path = self._folder / f"{self._opened_at:020d}-{os.getpid()}{SUFFIX}"
         hidden = path.with_name(f".{path.name}.new")
         descriptor = -1
         try:
@@ -146,9 +151,12 @@ class JournalWriter:
 
     def _sync_forever(self) -> None:
         while True:
-            self._wake.wait()
+            self._wake.wait(_WISHES)
             self._wake.clear()
+            wish = _wish(self._folder.parent)
             with self._lock:
+                if self._descriptor >= 0 and self._opened_at < wish:
+                    self._retire()  # the next append opens another
                 retired, self._retired = self._retired, []
                 current = os.dup(self._descriptor) if self._descriptor >= 0 else -1
                 closed = self._closed
@@ -219,6 +227,29 @@ def _storable(value: Any) -> Any:
 def segments(folder: Path) -> list[Path]:
     """The segments of one writer, oldest first."""
     return sorted(path for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith("."))
+
+
+def ask_to_turn_over(root: Path) -> int:
+    """Ask all writers below `root` to begin a new segment, within some seconds; the moment (ns) from which new ones are."""
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    moment = time.time_ns()
+    temporary = root / f".{_TURN_OVER}.{os.getpid()}"
+    temporary.write_text(str(moment))
+    temporary.replace(root / _TURN_OVER)
+    return moment
+
+
+def written_before(path: Path, moment: int) -> bool:
+    """Whether a segment was begun before the moment (ns)."""
+    began = path.name.partition("-")[0]
+    return began.isdecimal() and int(began) < moment
+
+
+def _wish(root: Path) -> int:
+    try:
+        return int((root / _TURN_OVER).read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def is_written(path: Path) -> bool:

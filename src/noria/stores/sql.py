@@ -94,6 +94,17 @@ class Database:
         """Make all declared tables that are missing. For tests; installations migrate (noria.app.migrations)."""
         metadata.create_all(self.engine)
 
+    def scrub(self) -> bool:
+        """Take what was deleted out of SQLite's log of writes too; whether that was possible now. PostgreSQL: its vacuum's work."""
+        if self.engine.dialect.name != "sqlite":
+            return True
+        raw = self.engine.raw_connection()  # ours would begin a transaction first, and that forbids it
+        try:
+            busy = raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        finally:
+            raw.close()
+        return int(busy) == 0
+
     def close(self) -> None:
         self.engine.dispose()
 
@@ -126,7 +137,7 @@ def _engine(url: str) -> Engine:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves, so that a transaction holds DDL and reads too
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -15,6 +15,7 @@ SLICE = Slice(
         "noria.tracing.commands_import:import_",
     ),
     lineage="noria.tracing.lineage:edges",
+    erase="noria.tracing.erasure:ERASER",
     nav=(
         Nav("Dashboard", "/dashboard", order=9),
         Nav("Traces", "/traces", order=10),

@@ -21,6 +21,7 @@ from noria.stores.lock import Gate, PidLock
 from noria.stores.shipping import Batch, JournalReader
 from noria.stores.spans import NoTable
 from noria.tracing import doubt, migrations, retention, room, schema
+from noria.tracing.erased import Erased
 from noria.tracing.joining import content_row, joined
 
 logger = logging.getLogger("noria.tracing")
@@ -40,6 +41,7 @@ class Tailer:
     def __init__(self, stores: Stores, reader: JournalReader | None = None) -> None:
         self._stores = stores
         self._reader = reader or JournalReader(stores.settings.folder.journal)
+        self._erased = Erased(stores)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._prepared = False
@@ -84,6 +86,7 @@ class Tailer:
                 if batch is None:
                     return shipped
                 self._ship(batch)
+                self._erased.again(batch)
                 self._reader.done(batch)
             shipped += len(batch.records)
 
@@ -116,7 +119,7 @@ class Tailer:
         spans: list[Span] = []
         scores: list[list[Any]] = []
         contents: list[list[Any]] = []
-        for number, record in enumerate(batch.records):
+        for number, record in enumerate(self._erased.kept(batch)):
             try:
                 kind = record.get("type")
                 if kind == "score":

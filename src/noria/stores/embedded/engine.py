@@ -12,6 +12,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
+from xml.sax.saxutils import escape
+
+from noria.stores.embedded import seal
 
 _CODE: Final = re.compile(r"Code: (\d+)\. (.*)", re.DOTALL)
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
@@ -31,9 +34,9 @@ _CONFIG: Final = """<clickhouse>
   <query_condition_cache_size>1048576</query_condition_cache_size>
   <compiled_expression_cache_size>4194304</compiled_expression_cache_size>
   <uncompressed_cache_size>0</uncompressed_cache_size>
-  <storage_configuration><disks><default>
-    <keep_free_space_bytes>{reserve}</keep_free_space_bytes>
-  </default></disks></storage_configuration>
+  <storage_configuration>
+    <disks><default><keep_free_space_bytes>{reserve}</keep_free_space_bytes></default>{disks}</disks>{policies}
+  </storage_configuration>
   <background_pool_size>2</background_pool_size>
   <background_schedule_pool_initial_size>2</background_schedule_pool_initial_size>
   <max_thread_pool_free_size>8</max_thread_pool_free_size>
@@ -43,9 +46,20 @@ _CONFIG: Final = """<clickhouse>
     <non_replicated_deduplication_window>10000</non_replicated_deduplication_window>
     <old_parts_lifetime>30</old_parts_lifetime>
     <merge_max_block_size>2048</merge_max_block_size>
+    {policy}
   </merge_tree>
 </clickhouse>
 """
+
+
+_DISKS: Final = """
+      <plain><type>local</type><path>{folder}/sealed/</path><keep_free_space_bytes>{reserve}</keep_free_space_bytes></plain>
+      <sealed><type>encrypted</type><disk>plain</disk><algorithm>AES_256_CTR</algorithm><key_hex from_env="{key}"/></sealed>"""
+_POLICIES: Final = """
+    <policies><sealed><volumes><main><disk>sealed</disk></main></volumes></sealed></policies>"""
+_POLICY: Final = "<storage_policy>sealed</storage_policy>"
+"""All tables lie on a disk that the engine encrypts, columns and indexes alike. It has no <path> of its own: with one, the engine looks for
+part folders to sync under that path twice and fails."""
 
 
 class EngineError(Exception):
@@ -60,7 +74,7 @@ class EngineError(Exception):
 class Engine:
     """chDB over one folder. `folder` must be held by a lock: a second process on it would fail in obscure ways."""
 
-    def __init__(self, folder: Path, *, memory_mb: int, reserve_mb: int = 0) -> None:
+    def __init__(self, folder: Path, *, memory_mb: int, reserve_mb: int = 0, sealed: bool = False) -> None:
         self._folder = folder
         self._reserve = reserve_mb * 1024 * 1024
         self._slots = threading.BoundedSemaphore(_AT_ONCE)
@@ -68,10 +82,12 @@ class Engine:
         config = folder / "noria.xml"
         megabyte = 1024 * 1024
         cache = max(8, memory_mb // 32) * megabyte
-        _write(
-            config,
-            _CONFIG.format(memory=memory_mb * megabyte, cache=cache, reserve=reserve_mb * megabyte),
-        )
+        seals = {"disks": "", "policies": "", "policy": ""}
+        reserve = reserve_mb * megabyte
+        if sealed:
+            disks = _DISKS.format(folder=escape(str(folder.absolute())), key=seal.KEY, reserve=reserve)
+            seals = {"disks": disks, "policies": _POLICIES, "policy": _POLICY}
+        _write(config, _CONFIG.format(memory=memory_mb * megabyte, cache=cache, reserve=reserve, **seals))
         _leave_out("pyarrow", "numpy", "pandas")
         from chdb import _chdb
 

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from noria.core.settings import Settings
+from noria.stores.embedded import seal
 from noria.stores.embedded.engine import Engine, EngineError
 from noria.stores.embedded.front import Front
 from noria.stores.lock import PidLock
@@ -35,7 +36,9 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with PidLock(folder.spans_lock):
-        engine = Engine(folder.spans, memory_mb=settings.store_memory_mb, reserve_mb=settings.disk_reserve_mb)
+        sealed = seal.prepare(settings)
+        reserve = settings.disk_reserve_mb
+        engine = Engine(folder.spans, memory_mb=settings.store_memory_mb, reserve_mb=reserve, sealed=sealed)
         front = Front(engine, secrets.token_urlsafe(32))
         thread = threading.Thread(target=front.serve_forever, kwargs={"poll_interval": 0.1}, name="front", daemon=True)
         thread.start()

@@ -72,6 +72,28 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_endpoints_project_id"), ["project_id"], unique=False)
 
     op.create_table(
+        "erasures",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("subject_id", sa.Text(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("before_ns", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("counts", Json, nullable=False),
+        sa.Column("proof", Json, nullable=False),
+        sa.Column("job_id", sa.String(length=36), nullable=False),
+        sa.Column("actor_id", sa.String(length=36), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("created_at", UtcTime(), nullable=False),
+        sa.Column("ended_at", UtcTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_erasures")),
+        info={"subject": "subject_id", "keep_days": None},
+    )
+    with op.batch_alter_table("erasures", schema=None) as batch_op:
+        batch_op.create_index("ix_erasures_digest", ["project_id", "digest"], unique=False)
+        batch_op.create_index(batch_op.f("ix_erasures_project_id"), ["project_id"], unique=False)
+
+    op.create_table(
         "evaluations",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("project_id", sa.String(length=36), nullable=False),
@@ -837,6 +859,11 @@ def downgrade() -> None:
         batch_op.drop_index("ix_evaluations_dataset_version_id_split")
 
     op.drop_table("evaluations")
+    with op.batch_alter_table("erasures", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_erasures_project_id"))
+        batch_op.drop_index("ix_erasures_digest")
+
+    op.drop_table("erasures")
     with op.batch_alter_table("endpoints", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_endpoints_project_id"))
 

@@ -1,0 +1,137 @@
+"""What the other slices hold of a person: kept responses, recorded calls, dataset rows, answers of evaluations."""
+
+import time
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import insert, select
+
+from noria.app import schema
+from noria.core import clock, ids
+from noria.core.ids import new_id
+from noria.core.slices import Subject
+from noria.datasets import erasing as rows
+from noria.datasets import service as datasets
+from noria.datasets.records import Example, trace_row_id
+from noria.evaluation import erasing as answers
+from noria.evaluation.tables import evaluations, results
+from noria.gateway import erasing as responses
+from noria.governance.sealing import Sealer
+from noria.registry import erasing as recordings
+from noria.registry.recording import Exchange, write
+from noria.stores import rawsearch
+from noria.stores.connect import Stores
+from noria.tracing import erasure as traces
+from tests.tracing.conftest import Traffic
+
+SUBJECT = "mina"
+
+
+def silent(_words: str) -> None:
+    """Progress that nobody follows."""
+
+
+@pytest.fixture
+def subject(stores: Stores, traffic: Traffic, project: str) -> Subject:
+    """Somebody with one trace, which an erasure has written down."""
+    schema.declare()
+    stores.database.create_all()
+    traffic.span("hello", subject_id=SUBJECT)
+    traffic.carry()
+    made = Subject(project, SUBJECT, ids.new_id(), time.time_ns() + 10**12)
+    traces.hide(stores, made)
+    return made
+
+
+def example(row_id: str, text: str, trace_id: str = "x") -> Example:
+    said = [{"role": "user", "content": text}, {"role": "assistant", "content": "answer"}]
+    return Example(row_id, "train", said, source={"trace_id": trace_id})
+
+
+def test_rows_leave_versions_that_keep_their_names(stores: Stores, subject: Subject) -> None:
+    [trace_id] = traces.trace_ids(stores, subject)
+    theirs, other = example("of a span", "zwergmaulwurf", trace_id), example("ab" * 16, "hauskatze")
+    common: dict[str, Any] = {"project_id": subject.project_id, "actor_id": "", "operation": "from_feedback"}
+    one = datasets.write_version(stores, name="d", examples=[theirs, other], parent_id=None, report={}, **common)
+    two = datasets.write_version(
+        stores, name="d", examples=[theirs], parent_id=one.id, report={"changes": stores.files.put(b"places")}, **common
+    )
+    before = {digest for version in (one, two) for digest in version.parts}
+    assert rows.find(stores, subject) == {rows.ROWS: 2}
+    assert rows.erase(stores, subject, silent) == {rows.ROWS: 2}
+    assert rows.find(stores, subject) == {rows.ROWS: 0}
+    now = datasets.get_version(stores, subject.project_id, one.id)
+    assert (now.name, now.rows, now.report["erased_rows"]) == ("d:1", 1, 1)
+    assert [row.row_id for row in datasets.read_examples(stores, now)] == [other.row_id]
+    empty = datasets.get_version(stores, subject.project_id, two.id)
+    assert (empty.rows, "changes" in empty.report) == (0, False)
+    assert not any(map(stores.files.exists, before - set(now.parts)))
+    assert rows.erase(stores, subject, silent) == {rows.ROWS: 0}, "a second run has nothing to do"
+
+
+def test_answers_lose_their_words_and_keep_their_scores(stores: Stores, subject: Subject) -> None:
+    [trace_id] = traces.trace_ids(stores, subject)
+    made = {
+        "id": new_id(),
+        "project_id": subject.project_id,
+        "created_at": clock.now(),
+        "options": {},
+        "cpu_seconds": 0,
+    }
+    made |= dict.fromkeys(("dataset_version_id", "dataset", "split", "target", "release_id", "release_digest"), "")
+    made |= dict.fromkeys(("job_id", "key_id", "author_id"), "")
+    result = {"evaluation_id": made["id"], "project_id": subject.project_id, "position": 0, "scores": {"exact": 1}}
+    result |= {"correct": True, "valid": True, "finish_reason": "stop", "error": "", "trace_id": ""}
+    with stores.database.begin() as connection:
+        connection.execute(insert(evaluations).values(made))
+        for row_id in (trace_row_id(trace_id), "other"):
+            connection.execute(insert(results).values({**result, "row_id": row_id, "output": "words"}))
+    assert answers.find(stores, subject) == {answers.ANSWERS: 1}
+    assert answers.erase(stores, subject, silent) == {answers.ANSWERS: 1}
+    with stores.database.read() as connection:
+        left = connection.execute(select(results.c.row_id, results.c.output, results.c.scores)).all()
+    assert {row.row_id: row.output for row in left} == {trace_row_id(trace_id): "", "other": "words"}
+    assert all(row.scores == {"exact": 1} for row in left)
+
+
+def test_kept_responses_of_the_person_go(stores: Stores, subject: Subject) -> None:
+    folder = stores.settings.folder.responses / "1" / "aa"
+    folder.mkdir(parents=True)
+    kept = {
+        "theirs": {"project": subject.project_id, "subject": SUBJECT, "response": {}, "items": []},
+        "echoed": {"project": subject.project_id, "response": {"user": SUBJECT}, "items": []},
+        "speaks of them": {"project": subject.project_id, "subject": "jun", "response": {}, "items": [SUBJECT]},
+        "elsewhere": {"project": "another", "subject": SUBJECT, "response": {}, "items": []},
+    }
+    for name, content in kept.items():
+        (folder / f"{name}.json").write_bytes(orjson.dumps(content))
+    assert responses.find(stores, subject) == {responses.KEPT: 2}
+    assert responses.erase(stores, subject, silent) == {responses.KEPT: 2}
+    assert sorted(path.stem for path in folder.iterdir()) == ["elsewhere", "speaks of them"]
+
+
+def test_recorded_calls_of_the_person_go(stores: Stores, subject: Subject) -> None:
+    sealer = Sealer(stores.settings.folder.secret)
+    folder = stores.settings.folder.recordings / "r1"
+    folder.mkdir(parents=True)
+    for number, user in enumerate((SUBJECT, "jun")):
+        request = orjson.dumps({"user": user})
+        exchange = Exchange("openai", "chat", "m", "/", time.time(), request, 200, {}, b"{}")
+        write(folder / f"{number:04d}.sealed", exchange, sealer)
+    assert recordings.find(stores, subject) == {recordings.RECORDED: 1}
+    assert recordings.erase(stores, subject, silent) == {recordings.RECORDED: 1}
+    assert [path.name for path in folder.iterdir()] == ["0001.sealed"]
+
+
+def test_an_erased_name_leaves_the_records_file(stores: Stores, subject: Subject) -> None:
+    name = "zwergmaulwurf-the-name"
+    with stores.database.begin() as connection:
+        datasets.create(connection, project_id=subject.project_id, name="x", actor_id="", description=name)
+    assert rawsearch.search(stores.settings.data, [name])[name]
+    with stores.database.begin() as connection:
+        from noria.datasets.tables import datasets as table
+
+        connection.execute(table.update().values(description=""))
+    assert stores.database.scrub()
+    assert rawsearch.search(stores.settings.data, [name]) == {name: []}
