@@ -11,8 +11,10 @@ PREFIX = "noria_"
 
 
 def new_key() -> str:
-    """A fresh key: "noria_" and 43 URL-safe characters."""
-    return PREFIX + secrets.token_urlsafe(32)
+    """A fresh key: "noria_" and 43 URL-safe characters; the last four, which people type to name it, are letters and digits."""
+    while not (key := PREFIX + secrets.token_urlsafe(32))[-4:].isalnum():
+        pass
+    return key
 
 
 def digest(key: str) -> str:
