@@ -370,3 +370,16 @@ def say(traffic: Traffic, span: Span, **given: object) -> None:
         trace_id=span.trace_id,
         **given,  # type: ignore[arg-type]
     )
+
+
+def test_what_is_long_is_a_file(browser: TestClient, traffic: Traffic) -> None:
+    long = "가" * 300_000
+    span = traffic.span(long, "short", attributes={"blob": "x" * 1_000_000, "small": "kept"})
+    traffic.carry()
+    page = read(browser, f"/traces/{span.trace_id}")
+    assert len(page) < 250_000 and "kept" in page and "300,000" in page
+    whole = browser.get(f"/traces/{span.trace_id}/spans/{span.span_id}.json")
+    assert whole.headers["content-disposition"].startswith("attachment")
+    assert len(whole.json()["attributes"]["blob"]) == 1_000_000
+    assert whole.json()["input_messages"][0]["content"] == long
+    assert browser.get(f"/traces/{span.trace_id}/spans/{'0' * 16}.json").status_code == 404

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
+import orjson
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import Response
 
@@ -41,6 +42,12 @@ class Shown:
 
     step: Step
     span: dict[str, Any]
+
+    @property
+    def light(self) -> dict[str, Any]:
+        """The span without what is too long for a page."""
+        found: dict[str, Any] = views.lightened(self.span)
+        return found
 
     @property
     def asked(self) -> list[views.Turn]:
@@ -124,6 +131,17 @@ def compare_page(
 def compare_ticked(_: Viewer, t: Annotated[list[str] | None, Form()] = None) -> Response:
     """The ticked traces, as the address of the page that compares them. Changes nothing."""
     return see_other(f"/traces/compare?{urlencode([('t', one[:32]) for one in (t or [])[:20]])}")
+
+
+@router.get("/traces/{trace_id}/spans/{span_id}.json")
+def span_file(stores: StoresDep, caller: Viewer, trace_id: str, span_id: str) -> Response:
+    """One span whole, as a file: pages show only the beginning of what is long."""
+    found = outline.spans(stores, caller.project_id, trace_id, [span_id.lower()]).get(span_id.lower())
+    if found is None:
+        raise outline.missing()
+    headers = {"content-disposition": f'attachment; filename="span-{found.span_id}.json"'}
+    data = orjson.dumps(found.to_dict(), default=str, option=orjson.OPT_INDENT_2)
+    return Response(data, media_type="application/json", headers=headers)
 
 
 @router.get("/traces/{trace_id}")

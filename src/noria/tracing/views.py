@@ -25,6 +25,9 @@ BAD: Final = frozenset({"bad", "negative", "wrong", "incorrect", "no", "down", "
 PIECE: Final = 200
 """Spans of a trace that its page shows at a time."""
 _LONGEST_DIFF: Final = 20_000
+_LONGEST_TURN: Final = 50_000
+_LONGEST_VALUE: Final = 4_000
+"""Characters of a message, and of one value of a span's JSON, that come with a page."""
 _WORD: Final = re.compile(r"\s+|\w+|[^\w\s]")
 _JSON_WORD: Final = re.compile(r'"(?:\\.|[^"\\])*"|\s+|\w+|[^\w\s]')
 """As above, but a string is one word: a value is right or wrong as a whole."""
@@ -59,6 +62,8 @@ class Turn:
     """(tool, arguments)."""
     others: list[str]
     """Kinds of parts that are not text; they are not loaded."""
+    length: int = 0
+    """Characters in all, when `text` is only the beginning."""
 
 
 def turns(messages: Iterable[Mapping[str, Any]]) -> list[Turn]:
@@ -235,7 +240,19 @@ def _turn(message: Mapping[str, Any]) -> Turn:
     text = "\n".join(texts)
     value = _parsed(text)
     shown = text if value is None else _laid_out(text, value)
-    return Turn(str(message.get("role", "")), shown, value is not None, calls, others)
+    length = len(shown) if len(shown) > _LONGEST_TURN else 0
+    return Turn(str(message.get("role", "")), shown[:_LONGEST_TURN], value is not None, calls, others, length)
+
+
+def lightened(value: Any) -> Any:
+    """`value` (JSON) with the beginning of long texts in their place; the whole is a download."""
+    if isinstance(value, dict):
+        return {name: lightened(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [lightened(inner) for inner in value]
+    if isinstance(value, str) and len(value) > _LONGEST_VALUE:
+        return f"{value[:_LONGEST_VALUE]} … ({len(value):,})"
+    return value
 
 
 def _laid_out(text: str, value: Any) -> str:
