@@ -123,6 +123,7 @@ def test_a_span_is_readable_within_a_second(stores: Stores, project: str, traffi
 
 def test_the_tailer_waits_while_the_store_is_away(settings: Settings) -> None:
     stores = Stores(settings)
+    stores.database.create_all()
     project = ids.new_id()
     writer = JournalWriter(settings.folder.journal / "gateway")
     tailer = Tailer(stores)
