@@ -30,7 +30,7 @@ from tests.tracing.test_otlp_kills import Carrier, Installation, Server
 
 MB = 1024 * 1024
 RESERVE = 32 * MB
-ROUNDS = int(os.environ.get("NORIA_FULL_DISKS", "2"))
+ROUNDS = int(os.environ.get("NORIA_FULL_DISKS", "1"))
 
 
 @pytest.fixture

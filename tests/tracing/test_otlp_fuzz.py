@@ -15,7 +15,7 @@ from noria.tracing import rollup, schema
 from noria.tracing.dialects.driver import TABLES, record
 from noria.tracing.otlp.raw import Event, Origin, Raw, check
 
-EXAMPLES = int(os.environ.get("NORIA_FUZZ_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("NORIA_FUZZ_EXAMPLES", "150"))
 _TAILS = (
     "0.role",
     "0.content",
