@@ -12,13 +12,11 @@ import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from noria.app import schema as records
-from noria.app.slices import SLICES
 from noria.core import clock
 from noria.governance import service as governance
 from noria.governance.records import FirstLogin
 from noria.stores.connect import Stores
-from noria.web import application
-from tests.tracing.conftest import TICK, Traffic
+from tests.tracing.conftest import TICK, Traffic, whole
 
 pytestmark = pytest.mark.browser
 records.declare()
@@ -38,7 +36,7 @@ def project(first: FirstLogin) -> str:
 
 @pytest.fixture
 def address(stores: Stores, first: FirstLogin) -> Iterator[str]:
-    app = application.create(SLICES, stores, governance.authenticate)
+    app = whole(stores)
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -3,14 +3,17 @@
 import secrets
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
 import psutil
+import pytest
 
 from noria.app import schema
 from noria.app.slices import SLICES
+from noria.core.settings import load
 from noria.datasets import service as datasets
 from noria.datasets.records import Example
 from noria.governance import erasure, service
@@ -32,8 +35,8 @@ stores = Stores(load())
 Tailer(stores).start()
 Worker(stores, handlers()).run()
 """
-KILLS = 5
-PATIENCE = 25.0
+KILLS = 3
+PATIENCE = 120.0
 Start = Callable[[str], "subprocess.Popen[bytes]"]
 
 
@@ -81,6 +84,15 @@ def plant(stores: Stores, traffic: Traffic, name: str) -> str:
     kept.parent.mkdir(parents=True)
     kept.write_bytes(orjson.dumps({"project": traffic.project, "subject": name, "response": {}, "items": [said]}))
     return keep(stores, traffic.project, said.encode(), trace_id)
+
+
+@pytest.fixture
+def store_process(tmp_path: Path) -> Iterator[StoreProcess]:
+    """A store of this test alone: its files are searched, so there should be few."""
+    process = StoreProcess(load({}, data=tmp_path / "store" / "data"))
+    process.start()
+    yield process
+    process.stop()
 
 
 def test_the_job_is_killed_at_several_steps(
