@@ -164,6 +164,7 @@ def test_a_person_is_erased_on_the_page(
     page.get_by_role("button", name="Erase this person").click()
     expect(page.locator(".notice")).to_contain_text("Nothing of the person can be seen any more.")
     expect(page.locator("#erasures .chip")).to_have_text("erasing")
+    assert page.locator("#erasures .scroll").evaluate("e => e.scrollWidth <= e.clientWidth")
     [asked] = erasure_list(stores, first.project_id)
     failed = {"message": "It stopped.", "hint": "Look why.", "code": "x"}
     with stores.database.begin() as connection:
