@@ -15,6 +15,7 @@ from typing import Any, Final
 from fastapi import Request
 
 from noria.core import clock
+from noria.core.errors import Sentence
 
 LANGUAGES: Final[Mapping[str, str]] = {"en": "English", "ko": "한국어"}
 
@@ -35,7 +36,12 @@ class Words:
         self._catalogue = catalogue() if language == "ko" else {}
 
     def __call__(self, text: str, **values: Any) -> str:
-        """`text` in this language; `{name}` is replaced by the value of that name."""
+        """`text` in this language; `{name}` is replaced by the value of that name. A Sentence brings its own values."""
+        if isinstance(text, Sentence):
+            text, values = (
+                text.template,
+                {name: self(v) if isinstance(v, Sentence) else v for name, v in text.values.items()},
+            )
         words = self._catalogue.get(text, text)
         return words.format_map(values) if values else words
 
