@@ -116,13 +116,16 @@ def compare_page(
     found, away = views.reach(lambda: [_open(stores, caller.project_id, one) for one in traces], nothing)
     if len(found) != 2:
         return render(request, caller, "tracing/away.html", away=away, trace_id=" · ".join(traces))
-    given, wanted = ("\n".join(turn.text for turn in one.top.answered) for one in found)
+    answers = [views.pretty("\n".join(turn.text for turn in one.top.answered)) for one in found]
+    edits = views.difference(*answers)
     return render(
         request,
         caller,
         "tracing/compare.html",
         pair=found,
-        edits=views.difference(given, wanted),
+        answers=answers,
+        same=answers[0] == answers[1],
+        edits=edits if views.alike(edits) else [],
         opinions=[views.opinion(one.scores) for one in found],
     )
 
@@ -222,7 +225,7 @@ def _judgements(opened: Opened) -> dict[str, Any]:
     """Who said what, newest first, with corrections as differences from the answer."""
     given = "\n".join(turn.text for turn in opened.top.answered)
     scores = [
-        (score, views.sign(score), views.difference(given, score.correction) if score.correction else [])
+        (score, views.sign(score), views.corrected(given, score.correction) if score.correction else [])
         for score in reversed(opened.scores)
     ]
     return {"trace": opened.whole, "scores": scores}
