@@ -38,10 +38,8 @@ class Words:
     def __call__(self, text: str, **values: Any) -> str:
         """`text` in this language; `{name}` is replaced by the value of that name. A Sentence brings its own values."""
         if isinstance(text, Sentence):
-            text, values = (
-                text.template,
-                {name: self(v) if isinstance(v, Sentence) else v for name, v in text.values.items()},
-            )
+            own = {name: self(value) if isinstance(value, Sentence) else value for name, value in text.values.items()}
+            return self(text.template, **own)
         words = self._catalogue.get(text, text)
         return words.format_map(values) if values else words
 
