@@ -220,6 +220,10 @@ def _lines(points: Sequence[tuple[str, datetime, float | None]], say: Callable[[
         for name, time, value in points
         if value is not None
     ]
-    return charts.line(
+    spec = charts.line(
         rows, x=say("time"), y=title, series=say("group") if named else None, time=True, zero=True, y_title=title
     )
+    if points:  # all charts of a page show the same time, also where little happened
+        times = [time for _, time, _ in points]
+        spec["encoding"]["x"]["scale"] = {"domain": [f"{one:%Y-%m-%dT%H:%M:%SZ}" for one in (min(times), max(times))]}
+    return spec

@@ -82,7 +82,8 @@ class Opened:
     """Place of the chosen span in reading order."""
     scores: list[ScoreView]
     used: Totals
-    """Of all its model calls; of the top span alone when there are too many to count."""
+    """Of all its model calls; of the top span alone for the moment in which the trace has no row yet."""
+    models: list[str]
 
 
 def _open(stores: Stores, project_id: str, trace_id: str, span_id: str = "") -> Opened:
@@ -100,8 +101,8 @@ def _open(stores: Stores, project_id: str, trace_id: str, span_id: str = "") -> 
     top = shown(whole.head)
     names = ("input_tokens", "output_tokens", "cached_tokens", "cost_micros")
     own = Totals(calls=1, **{name: top.span.get(name, 0) for name in names})
-    used = outline.used(stores, whole, project_id) or own
-    return Opened(whole, top, shown(chosen), places[chosen], scores, used)
+    used, models = outline.told(stores, whole, project_id) or (own, [top.span.get("served_model", "")])
+    return Opened(whole, top, shown(chosen), places[chosen], scores, used, [one for one in models if one])
 
 
 @router.get("/traces/compare")
@@ -174,6 +175,7 @@ def trace_page(
         **_judgements(opened),
         top=opened.top,
         used=opened.used,
+        models=opened.models,
         chosen=opened.chosen,
         place=opened.at,
         title=opened.top.title,
