@@ -249,6 +249,21 @@ def test_what_a_search_finds_is_counted(browser: TestClient, traffic: Traffic) -
     assert browser.get("/traces/fragments/count?q=modle:x").status_code == 400
 
 
+def test_a_retrieval_shows_its_documents(browser: TestClient, traffic: Traffic) -> None:
+    found = [
+        {"role": "tool", "content": "반품은 14일 안에", "document": {"id": "manual.pdf#3", "score": 0.91}},
+        {
+            "role": "tool",
+            "content": '[{"page_content": "<b>Shipping</b>", "score": 0.5}, {"document": {"text": "x", "id": 7}}]',
+        },
+    ]
+    span = traffic.span("returns", kind="retrieval", output_messages=found, input_tokens=0, output_tokens=0)
+    traffic.carry()
+    page = re.sub("<[^>]+>", " ", browser.get(f"/traces/{span.trace_id}").text)
+    words = " ".join(html.unescape(page).split())
+    assert "3 documents were found manual.pdf#3 score .910 반품은 14일 안에 score .500 <b>Shipping</b> 7 x" in words
+
+
 def test_two_traces_beside_each_other(browser: TestClient, traffic: Traffic) -> None:
     one, other = traffic.span("hi", "It is in Paris."), traffic.span("hi", "It is in Lima.", served_model="gemma")
     traffic.carry()

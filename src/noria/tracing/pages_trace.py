@@ -58,6 +58,11 @@ class Shown:
         return views.turns(self.span.get("output_messages", []))
 
     @property
+    def documents(self) -> list[views.Document]:
+        """What it found, when it is a retrieval."""
+        return views.documents(self.span.get("output_messages", [])) if self.step.kind == "retrieval" else []
+
+    @property
     def files(self) -> list[Reference]:
         """Media files that the span speaks of, each once."""
         found = references(

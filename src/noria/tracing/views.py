@@ -74,6 +74,37 @@ def turns(messages: Iterable[Mapping[str, Any]]) -> list[Turn]:
 
 
 @dataclass(frozen=True, slots=True)
+class Document:
+    """One document that a retrieval found."""
+
+    text: str
+    id: str = ""
+    score: float | None = None
+    length: int = 0
+    """Characters in all, when `text` is only the beginning."""
+
+
+def documents(messages: Iterable[Mapping[str, Any]]) -> list[Document]:
+    """What a retrieval brought, in its order: a message each, or one message that is a JSON list of them."""
+    found = []
+    for message in messages:
+        content = message.get("content")
+        value = _parsed(content) if isinstance(content, str) else content
+        items = value if isinstance(value, list) else [{"content": content, **(message.get("document") or {})}]
+        found += [_document(item.get("document") or item) for item in items if isinstance(item, dict)]
+    return found
+
+
+def _document(item: Mapping[str, Any]) -> Document:
+    text = str(next((item[name] for name in ("content", "text", "page_content") if item.get(name)), ""))
+    score = item.get("score")
+    number = float(score) if isinstance(score, int | float) and math.isfinite(score) else None
+    return Document(
+        text[:_LONGEST_TURN], str(item.get("id") or ""), number, len(text) if len(text) > _LONGEST_TURN else 0
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Opinion:
     """What people thought of an answer, in three marks."""
 
