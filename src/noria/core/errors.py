@@ -30,7 +30,7 @@ class Sentence(str):
     template: str
     values: dict[str, Any]
 
-    def __new__(cls, template: str, **values: Any) -> "Sentence":
+    def __new__(cls, template: str, /, **values: Any) -> "Sentence":
         made = super().__new__(cls, template.format_map(values) if values else template)
         made.template, made.values = template, values
         return made

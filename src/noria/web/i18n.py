@@ -35,7 +35,7 @@ class Words:
         self.language = language
         self._catalogue = catalogue() if language == "ko" else {}
 
-    def __call__(self, text: str, **values: Any) -> str:
+    def __call__(self, text: str, /, **values: Any) -> str:
         """`text` in this language; `{name}` is replaced by the value of that name. A Sentence brings its own values."""
         if isinstance(text, Sentence):
             own = {name: self(value) if isinstance(value, Sentence) else value for name, value in text.values.items()}
