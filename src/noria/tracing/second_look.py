@@ -1,6 +1,7 @@
 """What a tailer has yet to look at again, because another machine's tailer may have written of the same traces in the same moment.
 
-Only where several may share the store (`spans_url`); the embedded store has one tailer. What a batch tells of is noted on disk before the batch
+Only where several may share the store (`spans_url`); the embedded store has one tailer. Each says in the store that it carries, so that one that
+is alone there need not look. What a batch tells of is noted on disk before the batch
 is stored, and forgotten when it was looked at, SECONDS to twice that later: whoever dies in between looks when it is back. Two files take turns,
 one is written while the other waits (JSON lines: project, trace, and span where a log event told of one).
 """
@@ -9,6 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +27,9 @@ logger = logging.getLogger("noria.tracing")
 
 SECONDS: Final = 2.0
 """More than a batch takes from its look to its insert, and a replica from one to the other."""
+_BEAT: Final = 60.0
+"""Seconds between two times that a tailer says it carries."""
+_OTHERS: Final = "SELECT count() AS n FROM carriers WHERE carrier != {me:String} AND at > now() - 300"
 _FRESH: Final = "second-look.new"
 _WAITING: Final = "second-look.due"
 _Note = tuple[str, ...]
@@ -39,6 +44,8 @@ class SecondLook:
         self._fresh: set[_Note] = set()
         self._waiting: set[_Note] = set()
         self._turned: float | None = None
+        self._me = ids.new_id()
+        self._said: float | None = None
 
     def forget(self) -> None:
         """Read what is noted from disk again: another tailer of this folder was at work."""
@@ -52,6 +59,7 @@ class SecondLook:
         new = {note for record in records if (note := _note(record))} - self._fresh
         if not new:
             return
+        self._say()
         try:
             with self._path(_FRESH).open("ab") as file:
                 file.write(_lines(new))
@@ -68,7 +76,7 @@ class SecondLook:
         began = self._begin()
         if time.monotonic() - began < SECONDS:
             return 0
-        mended = self._look() if self._waiting else 0
+        mended = self._look() if self._waiting and self._others() else 0
         if self._fresh:
             self._path(_FRESH).replace(self._path(_WAITING))
         elif self._waiting:
@@ -89,6 +97,21 @@ class SecondLook:
                 self._path(_WAITING).unlink(missing_ok=True)
             self._turned = time.monotonic()
         return self._turned
+
+    def _say(self) -> None:
+        """That this tailer carries; before its first batch, so that whoever looks after that knows of it."""
+        if self._said is not None and time.monotonic() - self._said < _BEAT:
+            return
+        with suppress(NoTable):  # made by a Noria that knew of no others: then everybody looks
+            self._stores.spans.insert("carriers", ("carrier",), [[self._me]], token=ids.new_id())
+        self._said = time.monotonic()
+
+    def _others(self) -> bool:
+        """Whether another one carried in the last minutes. Whoever did so earlier, and wakes up, looks itself."""
+        try:
+            return bool(self._stores.spans.query(_OTHERS, {"me": self._me})[0]["n"])
+        except NoTable:
+            return True
 
     def _look(self) -> int:
         now = clock.now_ns()
