@@ -8,13 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
+from noria.app.demo.installation import free_port
 from noria.core import clock, ids
 from noria.core.records import Span
 from noria.core.settings import Settings, load
 from noria.stores.connect import Stores
 from noria.stores.journal import JournalWriter
+from noria.tracing.otlp_grpc import GrpcServer
 from noria.tracing.tailer import Tailer
 from tests.stores.process import StoreProcess
 from tests.tracing.import_kit import Desk
@@ -114,3 +117,16 @@ def otlp(stores: Stores) -> Iterator[Otlp]:
     """A sender to the real application, whose spans go to the real store."""
     with application_of(stores) as client:
         yield open_otlp(stores, client)
+
+
+@pytest.fixture
+def channel(otlp: Otlp) -> Iterator[Any]:
+    """A gRPC channel to a server of the same installation."""
+    settings = replace(otlp.stores.settings, otlp_grpc_port=free_port())
+    stores = Stores(settings)
+    server = GrpcServer(stores)
+    assert server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{settings.otlp_grpc_port}") as opened:
+        yield opened
+    server.stop()
+    stores.close()
