@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from fastapi import FastAPI
 
+from noria.app.demo.installation import free_port
 from noria.app.slices import SLICES
 from noria.core import clock, ids
 from noria.core.records import Span
@@ -18,6 +20,7 @@ from noria.core.settings import Settings, load
 from noria.governance import service as governance
 from noria.stores.connect import Stores
 from noria.stores.journal import JournalWriter
+from noria.tracing.otlp_grpc import GrpcServer
 from noria.tracing.tailer import Tailer
 from noria.web import application
 from tests.stores.process import StoreProcess
@@ -129,3 +132,16 @@ def otlp(stores: Stores) -> Iterator[Otlp]:
     """A sender to the real application, whose spans go to the real store."""
     with application_of(stores) as client:
         yield open_otlp(stores, client)
+
+
+@pytest.fixture
+def channel(otlp: Otlp) -> Iterator[Any]:
+    """A gRPC channel to a server of the same installation."""
+    settings = replace(otlp.stores.settings, otlp_grpc_port=free_port())
+    stores = Stores(settings)
+    server = GrpcServer(stores)
+    assert server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{settings.otlp_grpc_port}") as opened:
+        yield opened
+    server.stop()
+    stores.close()

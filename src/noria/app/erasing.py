@@ -51,7 +51,7 @@ def erase(subject: str, dry_run: bool, reason: str, wait: bool, data: Path | Non
     stores = Stores(settings)
     try:
         with stores.database.read() as connection:
-            project_id = service.default_project(connection)
+            project_id = service.default_project(connection, stores.settings.project)
         if dry_run:
             _tell("Would go:", erasure.preview(stores, SLICES, project_id, subject))
             return

@@ -133,6 +133,18 @@ def write_down(stores: Stores, project_id: str, erasure_id: str, found: Iterable
     stores.spans.insert("erased", columns, rows, token=token)
 
 
+def written_down(stores: Stores, traces: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Project and erasure of those of `traces` (project, trace) that were erased. Raises Unavailable; NoTable when nothing ever was."""
+    wanted = set(traces)
+    sql = (
+        "SELECT DISTINCT project_id, trace_id, erasure_id FROM erased WHERE project_id IN {projects:Array(String)}"
+        " AND trace_id IN {traces:Array(String)}"
+    )
+    values = {"projects": sorted({one for one, _ in wanted}), "traces": sorted({trace for _, trace in wanted})}
+    rows = stores.spans.query(sql, values)
+    return {(row["project_id"], row["erasure_id"]) for row in rows if (row["project_id"], row["trace_id"]) in wanted}
+
+
 def delete_traces(stores: Stores, project_id: str, erasure_id: str) -> None:
     """Hide the rows of all traces that are written down for this erasure; waits until it is so."""
     values = {"project": project_id, "erasure": erasure_id}

@@ -62,13 +62,21 @@ def joined(spans: ports.Spans, batch: Sequence[Span], contents: Sequence[Sequenc
     return Joined(filled, changed, _traces(spans, [*filled, *changed], {ids[:2] for ids in there}, version))
 
 
+def late(spans: ports.Spans, told: set[Ids]) -> list[Span]:
+    """Stored spans with messages that another tailer could not know of: `told` are those that log events told of. Raises Unavailable."""
+    stored = _stored_spans(spans, told)
+    known = _stored_contents(spans, set(stored))
+    filled = {ids: _filled(span, known.get(ids, {})) for ids, span in stored.items()}
+    return [span for ids, span in filled.items() if span != stored[ids]]
+
+
 def _traces(spans: ports.Spans, fresh: Sequence[Span], there: set[tuple[str, str]], version: int) -> list[list[Any]]:
     """Rows of the traces of `fresh`; of those in `there` some spans have been stored before."""
     groups: dict[tuple[str, str], list[Span]] = {}
     for span in fresh:
         groups.setdefault((span.project_id, span.trace_id), []).append(span)
     grown = there & groups.keys()
-    known = _stored_briefs(spans, grown) if grown else {}
+    known = stored_briefs(spans, grown) if grown else {}
     rows = _stored_rows(spans, known) if known else {}
     return [rollup.row(group, known.get(trace, ()), rows.get(trace), version) for trace, group in groups.items()]
 
@@ -108,27 +116,27 @@ def _ids(span: Span) -> Ids:
 
 def _stored_ids(spans: ports.Spans, wanted: Iterable[Ids]) -> set[Ids]:
     """Every span that is stored of the traces of these."""
-    return {_row_ids(row) for row in _rows(spans, ("project_id", "trace_id", "span_id"), "spans", _traces_of(wanted))}
+    return {_row_ids(row) for row in rows_of(spans, ("project_id", "trace_id", "span_id"), "spans", _traces_of(wanted))}
 
 
 def _stored_spans(spans: ports.Spans, wanted: set[Ids]) -> dict[Ids, Span]:
-    rows = _rows(spans, schema.SPAN_COLUMNS, "spans FINAL", _traces_of(wanted))
+    rows = rows_of(spans, schema.SPAN_COLUMNS, "spans FINAL", _traces_of(wanted))
     return {_row_ids(row): schema.span_of(row) for row in rows if _row_ids(row) in wanted}
 
 
 def _stored_contents(spans: ports.Spans, wanted: set[Ids]) -> dict[Ids, dict[tuple[int, str], tuple[str, str]]]:
     found: dict[Ids, dict[tuple[int, str], tuple[str, str]]] = {}
-    for row in _rows(spans, schema.CONTENT_COLUMNS, "contents FINAL", _traces_of(wanted)):
+    for row in rows_of(spans, schema.CONTENT_COLUMNS, "contents FINAL", _traces_of(wanted)):
         if _row_ids(row) in wanted:
             told = (row["input_messages"], row["output_messages"])
             found.setdefault(_row_ids(row), {})[(row["time_ns"], row["digest"])] = told
     return found
 
 
-def _stored_briefs(spans: ports.Spans, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], list[Span]]:
+def stored_briefs(spans: ports.Spans, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], list[Span]]:
     """Spans of these traces without payloads; the provider's number of an answer is the one attribute."""
     found: dict[tuple[str, str], list[Span]] = {}
-    for row in _rows(spans, (*rollup.BRIEF, _ANSWER), "spans FINAL", wanted):
+    for row in rows_of(spans, (*rollup.BRIEF, _ANSWER), "spans FINAL", wanted):
         answer = row.pop("answer").removeprefix(f"{_NUMBER}=")
         made = Span(**row, attributes={_NUMBER: answer} if answer else {})
         found.setdefault((made.project_id, made.trace_id), []).append(made)
@@ -139,10 +147,18 @@ def _stored_rows(
     spans: ports.Spans, known: Mapping[tuple[str, str], Sequence[Span]]
 ) -> dict[tuple[str, str], dict[str, Any]]:
     """What `traces` says of these; its rows stand at the start of one of their spans, so little of it is read."""
+    # Two rows of one trace are two tailers' (noria.tracing.mending): the first place in the list is the one that stays.
+    rows = sorted(stored_rows(spans, known, rollup.KEPT), key=lambda row: -int(row["listed_ns"]))
+    return {(row["project_id"], row["trace_id"]): row for row in rows}
+
+
+def stored_rows(
+    spans: ports.Spans, known: Mapping[tuple[str, str], Sequence[Span]], columns: Sequence[str]
+) -> list[dict[str, Any]]:
+    """All rows that `traces` has of these, by the starts of their spans."""
     starts = [span.start_ns for group in known.values() for span in group]
     between = f"listed_ns BETWEEN {min(starts)} AND {max(starts)}"
-    rows = _rows(spans, rollup.KEPT, "traces FINAL", known.keys(), between)
-    return {(row["project_id"], row["trace_id"]): row for row in rows}
+    return rows_of(spans, columns, "traces FINAL", known.keys(), between)
 
 
 def _row_ids(row: Mapping[str, Any]) -> Ids:
@@ -153,7 +169,7 @@ def _traces_of(wanted: Iterable[Ids]) -> set[tuple[str, str]]:
     return {ids[:2] for ids in wanted}
 
 
-def _rows(
+def rows_of(
     spans: ports.Spans, columns: Sequence[str], table: str, wanted: Iterable[tuple[str, str]], more: str = "1"
 ) -> list[dict[str, Any]]:
     """Rows of these traces (project, id), which the tables are ordered by."""

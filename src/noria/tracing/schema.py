@@ -171,6 +171,11 @@ def statements() -> Iterable[str]:
         f" digest String, input_messages {_BIG}, output_messages {_BIG}) ENGINE = ReplacingMergeTree"
         f" {_BY_WEEK.replace('start_ns', 'time_ns')} ORDER BY (project_id, trace_id, span_id, time_ns, digest)"
     )
+    # Who carries into this store now, by the store's own clock: noria.tracing.second_look.
+    yield (
+        "CREATE TABLE IF NOT EXISTS carriers (carrier String, at DateTime DEFAULT now())"
+        " ENGINE = ReplacingMergeTree ORDER BY carrier TTL at + INTERVAL 1 DAY"
+    )
     kinds = {f.name: "Int64" if f.name == "time_ns" else "String" for f in fields(Score)}
     kinds |= {"number": "Nullable(Float64)", "project_id": _LOW, "name": _LOW, "source": _LOW, "label": _LOW}
     kinds |= {"value_type": _LOW}

@@ -610,6 +610,19 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_dataset_run_items_run_id"), ["run_id"], unique=False)
 
     op.create_table(
+        "key_projects",
+        sa.Column("key_id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("created_at", UtcTime(), nullable=False),
+        sa.ForeignKeyConstraint(["key_id"], ["keys.id"], name=op.f("fk_key_projects_key_id_keys")),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_key_projects_project_id_projects")),
+        sa.PrimaryKeyConstraint("key_id", "project_id", name=op.f("pk_key_projects")),
+        info={"subject": None, "keep_days": None},
+    )
+    with op.batch_alter_table("key_projects", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_key_projects_project_id"), ["project_id"], unique=False)
+
+    op.create_table(
         "prompt_labels",
         sa.Column("prompt_id", sa.String(length=36), nullable=False),
         sa.Column("label", sa.String(length=40), nullable=False),
@@ -766,6 +779,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_prompt_labels_project_id"))
 
     op.drop_table("prompt_labels")
+    with op.batch_alter_table("key_projects", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_key_projects_project_id"))
+
+    op.drop_table("key_projects")
     with op.batch_alter_table("dataset_run_items", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_dataset_run_items_run_id"))
         batch_op.drop_index(batch_op.f("ix_dataset_run_items_project_id"))
