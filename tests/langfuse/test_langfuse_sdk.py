@@ -125,7 +125,7 @@ def test_version_2_tells_of_its_spans_in_pieces(see: See, home: Home) -> None:
     assert hand["event"] == ["WARNING", "took long"]
     assert hand["observation"] == "answer"
     assert hand["listed"] == [1, True]
-    assert hand["scores"] == [["helpful", "1.0"], ["tone", "warm"]]
+    assert hand["scores"] == [["helpful", "BOOLEAN", "True"], ["tone", "CATEGORICAL", "warm"]]
     decorated = seen["by decorator"]
     assert decorated["trace"] == ["outer", "dan", "chat-3", True]
     assert decorated["failed"] == ["ERROR", "How?", "tea-2", {"input": 1, "output": 2, "total": 3}]

@@ -86,7 +86,7 @@ def by_hand() -> dict[str, Any]:
         "event": [named["slow"].level, named["slow"].status_message],
         "observation": asked.name,
         "listed": [len(langfuse.fetch_traces(session_id="chat-2").data), len(langfuse.fetch_sessions().data) > 0],
-        "scores": sorted([score.name, str(score.value)] for score in one.scores),
+        "scores": sorted([score.name, score.data_type, score.string_value] for score in one.scores),
         "id": one.id,
     }
 
