@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from noria.app import schema
+from noria.app.slices import SLICES
 from noria.core.records import Span
+from noria.governance import erasure
 from noria.governance import service as governance
-from noria.tracing import second_look, service
+from noria.tracing import reading, second_look, service
 from noria.tracing.records import TraceFilter
 from tests.tracing.otlp_kit import Otlp
 from tests.tracing.test_second_look import Machine, carry_at_once, look
@@ -238,3 +241,25 @@ def test_pieces_that_two_machines_carry_at_once(otlp: Otlp, tmp_path: Path, monk
     check(otlp)
     for machine in machines:
         machine.close()
+
+
+def test_pieces_of_somebody_who_was_erased_go_and_stay_away(otlp: Otlp) -> None:
+    schema.declare()
+    otlp.stores.database.create_all()
+    send(otlp, run()[:3])
+    otlp.carry()
+    assert held(otlp) == {"spans": 3, "contents": 3, "traces": 1}
+    erasure.request(otlp.stores, SLICES, project_id=otlp.project, subject_id="kim", actor_id="", reason="asked")
+    assert held(otlp) == {"spans": 0, "contents": 0, "traces": 0}
+    send(otlp, run()[3:])
+    send(otlp, run())
+    otlp.carry()
+    assert held(otlp) == {"spans": 0, "contents": 0, "traces": 0}
+
+
+def held(otlp: Otlp) -> dict[str, int]:
+    """Rows of the project by table."""
+    count = "SELECT count() AS n FROM {table} FINAL WHERE project_id = {{project:String}}"
+    named = {"project": otlp.project}
+    tables = ("spans", "contents", "traces")
+    return {table: reading.ask(otlp.stores, count.format(table=table), named)[0]["n"] for table in tables}
