@@ -1,4 +1,4 @@
-"""Batches of events as Langfuse's SDK 2, LiteLLM's `langfuse` callback and older SDKs for JavaScript send them.
+"""Batches of events as Langfuse's SDK 2 sends them, and clients of its time.
 
 Scores are scores; traces, spans, generations and events are pieces of spans (noria.tracing.pieces). Each event answers for itself, and what
 is told as a success is on disk.
