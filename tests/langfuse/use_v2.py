@@ -91,13 +91,13 @@ def by_hand() -> dict[str, Any]:
     }
 
 
-@observe(as_type="generation")  # type: ignore[untyped-decorator]
+@observe(as_type="generation")
 def fails(question: str) -> str:
     langfuse_context.update_current_observation(model="tea-2", usage={"input": 1, "output": 2})
     raise ValueError(question)
 
 
-@observe()  # type: ignore[untyped-decorator]
+@observe()
 def outer(question: str) -> str:
     langfuse_context.update_current_trace(user_id="dan", session_id="chat-3")
     langfuse_context.score_current_trace(name="quality", value=0.9)
