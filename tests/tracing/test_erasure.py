@@ -22,6 +22,7 @@ from noria.stores.journal import segments
 from noria.tracing import erasure as traces
 from noria.tracing import leftovers
 from noria.tracing import service as tracing
+from noria.web import i18n
 from tests.tracing.conftest import Traffic, whole
 from tests.tracing.test_erasers import is_kept, keep
 
@@ -80,8 +81,10 @@ def test_what_would_go_is_only_counted(client: TestClient, traffic: Traffic, sto
     mine = traffic.span("hello", subject_id=SUBJECT)
     traffic.span("step", trace_id=mine.trace_id, parent_id=mine.span_id)
     traffic.carry()
+    keep(stores, project, b"a picture", mine.trace_id)
     counts = client.post(f"/api/subjects/{SUBJECT}/erasure", json={"dry_run": True}).json()["counts"]
-    assert (counts["traces"], counts["spans"]) == (1, 2)
+    assert (counts["traces"], counts["spans"], counts["media files"]) == (1, 2, 1)
+    assert i18n.missing_translations(list(counts)).get("", []) == []
     assert there(stores, project, mine.trace_id)
     assert client.get("/api/erasures").json()["items"] == []
 
