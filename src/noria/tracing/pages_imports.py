@@ -57,7 +57,7 @@ def imports_page(request: Request, stores: StoresDep, caller: Viewer, job: str =
 @router.get("/traces/fragments/import/{job_id}")
 def import_part(request: Request, stores: StoresDep, caller: Viewer, job_id: str) -> Response:
     """How far one import is, and in the end what came of it."""
-    return render(request, caller, "tracing/_import.html", **_followed(_import(stores, caller, job_id)))
+    return render(request, caller, "tracing/_import.html", follow=True, **_followed(_import(stores, caller, job_id)))
 
 
 @router.post("/traces/import")
