@@ -65,7 +65,7 @@ def _mend(spans: ports.Spans, traces: set[Trace], now: int) -> list[Trace]:
         return []
     whole: dict[Trace, list[Span]] = {}
     only = f"1 ORDER BY start_ns LIMIT {_WHOLE} BY project_id, trace_id"
-    for row in rows_of(spans, schema.SPAN_COLUMNS, "spans FINAL", known.keys(), only):
+    for row in rows_of(spans, schema.SPAN_COLUMNS, "spans FINAL", known.keys(), more=only):
         whole.setdefault((row["project_id"], row["trace_id"]), []).append(schema.span_of(row))
     before: dict[Trace, list[dict[str, Any]]] = {}
     for row in stored_rows(spans, known, (*rollup.KEPT, "version")):

@@ -145,7 +145,7 @@ class SecondLook:
 def _note(record: dict[str, Any]) -> _Note:
     """Of a span that others may tell of as well, or of messages; () for others."""
     places = tuple(str(record.get(name) or "") for name in ("project_id", "trace_id", "span_id"))
-    if record.get("type") == "content":
+    if record.get("type") in {"content", "piece"}:
         return places
     alone = record.get("endpoint") and not record.get("parent_id")
     return () if record.get("type") == "score" or alone else places[:2]

@@ -20,7 +20,7 @@ from noria.stores.connect import Stores
 from noria.stores.lock import Gate, PidLock
 from noria.stores.shipping import Batch, JournalReader
 from noria.stores.spans import NoTable
-from noria.tracing import doubt, migrations, retention, room, schema
+from noria.tracing import doubt, migrations, pieces, retention, room, schema
 from noria.tracing.erased import Erased
 from noria.tracing.joining import content_row, joined
 from noria.tracing.second_look import SecondLook
@@ -136,6 +136,8 @@ class Tailer:
                     scores.append(schema.score_row(Score.from_dict(record)))
                 elif kind == "content":
                     contents.append(content_row(record))
+                elif kind == "piece":
+                    contents.append(pieces.row_of(record))
                 else:
                     spans.append(_span(record))
             except (TypeError, ValueError, AttributeError, KeyError) as error:
