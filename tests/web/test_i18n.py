@@ -38,7 +38,7 @@ def test_sentences_with_values_have_korean() -> None:
     for path in i18n.ROOT.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Sentence":
-                found += [one.value for one in node.args if isinstance(one, ast.Constant)]
+                found += [str(one.value) for one in node.args if isinstance(one, ast.Constant)]
     assert len(found) > 20
     assert i18n.missing_translations(found).get("", []) == []
 
