@@ -36,7 +36,7 @@ class Reader:
     def _api(self) -> dict[str, int]:
         some, words = self.traces[0], self.words
         return {
-            "list": self._has("/api/traces", limit="500"),
+            "list": self._has("/api/traces", q=FEW, limit="500"),
             "filter": self._has("/api/traces", q=self._mine),
             "search": self._has("/api/traces", q=words["english"]),
             "search in Korean": self._has("/api/traces", q=words["korean"]),
@@ -45,7 +45,7 @@ class Reader:
             "opened": sum(self.client.get(f"/api/traces/{trace}").status_code == 200 for trace in self.traces),
             "outline": self.client.get(f"/api/traces/{some}/spans").text.count('"span_id"'),
             "export": self._has("/api/traces/export", q=self._mine),
-            "sessions": self._has("/api/sessions"),
+            "sessions": self._has("/api/sessions", q=FEW),
             "users": self._has("/api/users", q=self._mine),
             "scores": self._has("/api/scores", trace_id=some) + self._has("/api/scores"),
         }
@@ -58,7 +58,7 @@ class Reader:
             "page of a trace": self._has(f"/traces/{some}"),
             "page of sessions": self._has("/sessions", **few),
             "page of users": self._has("/users", **few),
-            "page of scores": self._has("/scores"),
+            "page of scores": self._has("/scores", limit="500"),
         }
 
     def _figures(self) -> dict[str, int]:

@@ -215,10 +215,16 @@ def megabytes(stores: Stores) -> float:
 def fill(stores: Stores, spans: int) -> None:
     """Insert what is missing, in batches as the tailer would; scores for every hundredth trace."""
     [have] = stores.spans.query("SELECT count() AS n FROM spans")
-    batch = min(20_000, spans)
+    batch = 20_000
     now = clock.now_ns()
     for start in range(have["n"], spans, batch):
-        values = {"start": start // 2, "count": batch // 2, "now": now, "total": spans // 2, "days": DAYS}
+        values = {
+            "start": start // 2,
+            "count": min(batch, spans - start) // 2,
+            "now": now,
+            "total": spans // 2,
+            "days": DAYS,
+        }
         values |= {"project": PROJECT, "words": _WORDS, "models": _MODELS}
         for table, sql in _MADE.items():
             stores.spans.command(f"INSERT INTO {table} {sql}", values)
