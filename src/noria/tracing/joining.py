@@ -6,7 +6,7 @@ events that come later still add to it.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -50,8 +50,8 @@ def joined(spans: ports.Spans, batch: Sequence[Span], contents: Sequence[Sequenc
     """What this batch adds: its spans, without those that a client sent again, and messages (`contents`, as rows). Raises Unavailable."""
     here = {_ids(span): span for span in batch}
     told: set[Ids] = {(row[0], row[1], row[2]) for row in contents}
-    there = _stored_ids(spans, {*(ids for ids, span in here.items() if _linked(span)), *told})
-    stored = _stored_spans(spans, told & there)
+    there = _stored_starts(spans, {*(ids for ids, span in here.items() if _linked(span)), *told})
+    stored = _stored_spans(spans, {ids: there[ids] for ids in told if ids in there})
     new = {ids: span for ids, span in here.items() if ids not in there}
     waiting = {ids for ids, span in new.items() if ids in told or _wants(span)} | stored.keys()
     known = _stored_contents(spans, waiting)
@@ -59,15 +59,15 @@ def joined(spans: ports.Spans, batch: Sequence[Span], contents: Sequence[Sequenc
         known.setdefault((row[0], row[1], row[2]), {})[(row[3], row[4])] = (row[5], row[6])
     filled = [_filled(span, known.get(ids, {})) for ids, span in new.items()]
     changed = [_filled(span, known[ids]) for ids, span in stored.items() if _takes(span)]
-    return Joined(filled, changed, _traces(spans, [*filled, *changed], {ids[:2] for ids in there}, version))
+    return Joined(filled, changed, _traces(spans, [*filled, *changed], there, version))
 
 
-def _traces(spans: ports.Spans, fresh: Sequence[Span], there: set[tuple[str, str]], version: int) -> list[list[Any]]:
-    """Rows of the traces of `fresh`; of those in `there` some spans have been stored before."""
+def _traces(spans: ports.Spans, fresh: Sequence[Span], there: Mapping[Ids, int], version: int) -> list[list[Any]]:
+    """Rows of the traces of `fresh`, of which the spans in `there` have been stored before."""
     groups: dict[tuple[str, str], list[Span]] = {}
     for span in fresh:
         groups.setdefault((span.project_id, span.trace_id), []).append(span)
-    grown = there & groups.keys()
+    grown = {ids: start for ids, start in there.items() if ids[:2] in groups}
     known = _stored_briefs(spans, grown) if grown else {}
     rows = _stored_rows(spans, known) if known else {}
     return [rollup.row(group, known.get(trace, ()), rows.get(trace), version) for trace, group in groups.items()]
@@ -106,13 +106,14 @@ def _ids(span: Span) -> Ids:
     return (span.project_id, span.trace_id, span.span_id)
 
 
-def _stored_ids(spans: ports.Spans, wanted: Iterable[Ids]) -> set[Ids]:
-    """Every span that is stored of the traces of these."""
-    return {_row_ids(row) for row in _rows(spans, ("project_id", "trace_id", "span_id"), "spans", _traces_of(wanted))}
+def _stored_starts(spans: ports.Spans, wanted: Iterable[Ids]) -> dict[Ids, int]:
+    """Every span that is stored of the traces of these, and when it began."""
+    rows = _rows(spans, ("project_id", "trace_id", "span_id", "start_ns"), "spans", _traces_of(wanted))
+    return {_row_ids(row): row["start_ns"] for row in rows}
 
 
-def _stored_spans(spans: ports.Spans, wanted: set[Ids]) -> dict[Ids, Span]:
-    rows = _rows(spans, schema.SPAN_COLUMNS, "spans FINAL", _traces_of(wanted))
+def _stored_spans(spans: ports.Spans, wanted: Mapping[Ids, int]) -> dict[Ids, Span]:
+    rows = _rows(spans, schema.SPAN_COLUMNS, "spans FINAL", _traces_of(wanted), _between("start_ns", wanted.values()))
     return {_row_ids(row): schema.span_of(row) for row in rows if _row_ids(row) in wanted}
 
 
@@ -125,10 +126,11 @@ def _stored_contents(spans: ports.Spans, wanted: set[Ids]) -> dict[Ids, dict[tup
     return found
 
 
-def _stored_briefs(spans: ports.Spans, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], list[Span]]:
-    """Spans of these traces without payloads; the provider's number of an answer is the one attribute."""
+def _stored_briefs(spans: ports.Spans, wanted: Mapping[Ids, int]) -> dict[tuple[str, str], list[Span]]:
+    """These spans, by trace, without payloads; the provider's number of an answer is the one attribute."""
     found: dict[tuple[str, str], list[Span]] = {}
-    for row in _rows(spans, (*rollup.BRIEF, _ANSWER), "spans FINAL", wanted):
+    between = _between("start_ns", wanted.values())
+    for row in _rows(spans, (*rollup.BRIEF, _ANSWER), "spans FINAL", _traces_of(wanted), between):
         answer = row.pop("answer").removeprefix(f"{_NUMBER}=")
         made = Span(**row, attributes={_NUMBER: answer} if answer else {})
         found.setdefault((made.project_id, made.trace_id), []).append(made)
@@ -139,10 +141,14 @@ def _stored_rows(
     spans: ports.Spans, known: Mapping[tuple[str, str], Sequence[Span]]
 ) -> dict[tuple[str, str], dict[str, Any]]:
     """What `traces` says of these; its rows stand at the start of one of their spans, so little of it is read."""
-    starts = [span.start_ns for group in known.values() for span in group]
-    between = f"listed_ns BETWEEN {min(starts)} AND {max(starts)}"
+    between = _between("listed_ns", [span.start_ns for group in known.values() for span in group])
     rows = _rows(spans, rollup.KEPT, "traces FINAL", known.keys(), between)
     return {(row["project_id"], row["trace_id"]): row for row in rows}
+
+
+def _between(column: str, times: Collection[int]) -> str:
+    """That it lies among these: the many columns of other weeks' parts stay shut."""
+    return f"{column} BETWEEN {min(times)} AND {max(times)}" if times else "0"
 
 
 def _row_ids(row: Mapping[str, Any]) -> Ids:
