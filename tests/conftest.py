@@ -17,6 +17,11 @@ from noria.stores.sql import Database
 DATA_SETS = Path(os.environ.get("NORIA_DATA_SETS") or Path(__file__).parents[2] / "shared" / "data")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file first: with several processes one would wait for it at the end."""
+    items.sort(key=lambda item: item.path.parent.name != "training")
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings of an empty data folder of this test alone."""
