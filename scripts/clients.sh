@@ -34,5 +34,6 @@ node_modules() {
 python_environment clients
 python_environment instructor
 python_environment langfuse
+python_environment langfuse2
 python_environment langfuse4
 node_modules

@@ -13,4 +13,5 @@ compile pyproject.toml --extra local --extra train --extra scaled --group dev -c
 compile --group clients -o requirements/clients.txt
 compile --group instructor -o requirements/instructor.txt
 compile --group langfuse -o requirements/langfuse.txt
+compile --group langfuse2 -o requirements/langfuse2.txt
 compile --group langfuse4 -o requirements/langfuse4.txt

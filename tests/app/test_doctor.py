@@ -5,6 +5,9 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import pytest
+
+from noria.app.demo.installation import free_port
 from noria.app.doctor import examine
 from noria.core.settings import Settings
 from tests.app.up import two_ports
@@ -16,7 +19,7 @@ def found(settings: Settings) -> dict[str, bool]:
 
 def free(settings: Settings) -> Settings:
     port = two_ports()
-    return replace(settings, gateway_port=port, server_port=port + 1)
+    return replace(settings, gateway_port=port, server_port=port + 1, otlp_grpc_port=free_port())
 
 
 def test_everything_is_looked_at(settings: Settings) -> None:
@@ -37,12 +40,18 @@ def test_a_key_file_that_others_can_read_is_found(settings: Settings) -> None:
     assert found(free(settings))["key file"] is True
 
 
-def test_a_taken_port_is_found(settings: Settings) -> None:
+@pytest.mark.parametrize("name", ["gateway_port", "server_port", "otlp_grpc_port"])
+def test_a_taken_port_is_found(settings: Settings, name: str) -> None:
     settings = free(settings)
+    port = getattr(settings, name)
+    assert found(settings)[f"port {port}"] is True
     with socket.socket() as holder:
-        holder.bind(("127.0.0.1", settings.gateway_port))
+        holder.bind(("127.0.0.1", port))
         holder.listen()
-        assert found(settings)[f"port {settings.gateway_port}"] is False
+        told = next(one for one in examine(settings) if one.what == f"port {port}")
+        assert told.good is False and name in told.hint
+        if name == "otlp_grpc_port":  # one that is off needs no port
+            assert "port 0" not in found(replace(settings, otlp_grpc_port=0))
 
 
 def test_the_command_says_it_and_its_status_tells(settings: Settings) -> None:

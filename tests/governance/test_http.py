@@ -95,6 +95,8 @@ ADMIN_ONLY: list[tuple[str, str, Any]] = [
     ("DELETE", "/api/keys/any", None),
     ("PATCH", "/api/keys/any", {"limits": {}}),
     ("PATCH", "/api/project", {"limits": {}}),
+    ("GET", "/api/guest-keys", None),
+    ("DELETE", "/api/guest-keys/any", None),
 ]
 
 
@@ -108,6 +110,7 @@ def test_what_is_for_admins_is_for_admins(anybody: TestClient, person: Callable[
 def test_every_change_of_access_wants_more_than_viewing(anybody: TestClient) -> None:
     own = {"/logout", "/settings/password", "/settings/my-keys", "/settings/my-keys/{key_id}/revoke"}
     own |= {"/api/logout", "/api/me/password", "/api/me/keys", "/api/me/keys/{key_id}"}
+    own |= {"/settings/my-project", "/api/me/project"}
     own |= {"/mcp"}  # each of its tools asks for a permission of its own
     wants = application.guarded(anybody.app)  # type: ignore[arg-type]
     lax = {path for (method, path), permission in wants.items() if method != "GET" and permission == "view"}

@@ -112,6 +112,34 @@ def test_version_4_reads_back_traces_sessions_and_runs(see: See) -> None:
     }
 
 
+def test_version_2_tells_of_its_spans_in_pieces(see: See, home: Home) -> None:
+    seen = see("use_v2.py", "langfuse2")
+    hand = seen["by hand"]
+    assert hand["trace"] == [True, "support", "carol", "chat-2", ["newer", "old"]]
+    assert hand["said"] == [{"q": "Why?"}, "Because.", {"plan": "pro"}]
+    assert hand["tree"] == [True, True]
+    # This SDK reads a fraction among parameters as text.
+    assert hand["generation"] == ["GENERATION", "tea-1", {"temperature": "0.5"}, "Because."]
+    assert hand["usage"] == [{"input": 12, "output": 5, "total": 17}, 0.003]
+    assert hand["metadata"] == {"seats": 3, "more": "yes"}
+    assert hand["event"] == ["WARNING", "took long"]
+    assert hand["observation"] == "answer"
+    assert hand["listed"] == [1, True]
+    assert hand["scores"] == [["helpful", "BOOLEAN", "True"], ["tone", "CATEGORICAL", "warm"]]
+    decorated = seen["by decorator"]
+    assert decorated["trace"] == ["outer", "dan", "chat-3", True]
+    assert decorated["failed"] == ["ERROR", "How?", "tea-2", {"input": 1, "output": 2, "total": 3}]
+    assert decorated["scores"] == [["quality", 0.9]]
+    assert seen["others"] == {
+        "compiled": "Hello Ada!",
+        "prompt": ["v2-greeting", 1],
+        "own id": "by an id of one's own",
+        "signed in": True,
+    }
+    [row] = home.get("/api/traces", q="user:carol model:tea-1")["items"]
+    assert (row["trace_id"], row["spans"], row["cost_micros"]) == (hand["id"], 4, 3000)
+
+
 def test_noria_has_it_all_as_its_own(home: Home, kept: dict[str, Any]) -> None:
     if not kept:
         pytest.skip("needs what the newest version left")

@@ -149,3 +149,11 @@ def open_otlp(stores: Stores, client: TestClient) -> Otlp:
 
 def application_of(stores: Stores) -> TestClient:
     return TestClient(application.create((SLICE,), stores, governance.authenticate))
+
+
+def export(channel: Any, service_name: str, data: bytes, **metadata: str) -> bytes:
+    """What a gRPC service answers to `data`; words of metadata have underscores for dashes."""
+    path = f"/opentelemetry.proto.collector.{service_name}/Export"
+    call = channel.unary_unary(path)
+    answer: bytes = call(data, metadata=[(k.replace("_", "-"), v) for k, v in metadata.items()], timeout=20)
+    return answer

@@ -1,5 +1,6 @@
 """The filter language: what it reads, what it refuses and how it says so, and what it finds in the real store."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +12,7 @@ from noria.stores.connect import Stores
 from noria.tracing import conditions, filters, service
 from noria.tracing.filters import BadFilter, Term
 from noria.tracing.records import TraceFilter
+from noria.web.i18n import words
 from tests.tracing.conftest import TICK, Traffic
 
 NOW = datetime(2026, 5, 2, tzinfo=UTC)
@@ -61,6 +63,8 @@ def test_what_is_refused_and_why(text: str, message: str, hint: str) -> None:
         filters.parse(text, NOW)
     assert refused.value.message == message
     assert hint in refused.value.hint
+    korean = words("ko")
+    assert re.search("[가-힣]", korean(refused.value.message)) and re.search("[가-힣]", korean(refused.value.hint))
 
 
 @given(st.text(max_size=60))

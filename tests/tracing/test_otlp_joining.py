@@ -15,7 +15,7 @@ from noria.stores.connect import Stores
 from noria.tracing import reading, retention, service
 from noria.tracing.otlp_grpc import GrpcServer
 from noria.tracing.records import TraceFilter
-from tests.tracing.otlp_kit import RECORDINGS, TICK, Made, Otlp, request, value
+from tests.tracing.otlp_kit import RECORDINGS, TICK, Made, Otlp, export, request, value
 
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": 19}
 
@@ -113,25 +113,6 @@ def test_a_clients_years_in_one_batch_are_no_obstacle(otlp: Otlp) -> None:
     assert otlp.carry() == 150
     retention.drop_old(otlp.stores.spans, retention.Kept(reading.moment(now - 10 * week), {}))
     assert 10 <= len(otlp.spans()) <= 12
-
-
-@pytest.fixture
-def channel(otlp: Otlp) -> Any:
-    settings = replace(otlp.stores.settings, otlp_grpc_port=free_port())
-    stores = Stores(settings)
-    server = GrpcServer(stores)
-    assert server.start()
-    with grpc.insecure_channel(f"127.0.0.1:{settings.otlp_grpc_port}") as opened:
-        yield opened
-    server.stop()
-    stores.close()
-
-
-def export(channel: Any, service_name: str, data: bytes, **metadata: str) -> bytes:
-    path = f"/opentelemetry.proto.collector.{service_name}/Export"
-    call = channel.unary_unary(path)
-    answer: bytes = call(data, metadata=[(k.replace("_", "-"), v) for k, v in metadata.items()], timeout=20)
-    return answer
 
 
 def test_grpc_takes_what_http_takes(otlp: Otlp, channel: Any) -> None:

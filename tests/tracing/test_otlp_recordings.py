@@ -171,3 +171,12 @@ def test_metrics_are_understood_and_the_answer_says_that_they_are_not_kept(otlp:
     assert answer.status_code == 200
     assert told.rejected_data_points > 0
     assert "keeps no metrics" in told.error_message
+
+
+def test_a_document_keeps_its_id_and_score(otlp: Otlp) -> None:
+    spans = send(otlp, "openinference-0.1.66-llamaindex_rag")
+    found = [message for span in spans for message in span.output_messages if "document" in message]
+    assert len(found) == 2
+    for message in found:
+        assert message["content"] and message["document"]["id"]
+        assert 0 < message["document"]["score"] <= 1.01

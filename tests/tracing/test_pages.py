@@ -4,7 +4,7 @@ import html
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
 from sqlalchemy import select
@@ -238,11 +238,43 @@ def test_a_session_is_read_as_a_conversation(browser: TestClient, traffic: Traff
     assert "Did you mean model?" in read(browser, "/users?q=modle:x")
 
 
+def test_what_a_search_finds_is_counted(browser: TestClient, traffic: Traffic) -> None:
+    for number in range(3):
+        traffic.span(f"question {number}", kind="llm" if number else "tool")
+    traffic.carry()
+    assert "3 traces" in read(browser, "/traces"), "known without asking"
+    assert 'data-live="/traces/fragments/count?q=&traffic=live"' in read(browser, "/traces?limit=2")
+    for q, said in (("", "3 traces"), ("question", "3 traces"), ("kind:tool", "1 trace<"), ("kind:agent", "0 traces")):
+        assert said in read(browser, f"/traces/fragments/count?{urlencode({'q': q})}"), q
+    assert browser.get("/traces/fragments/count?q=modle:x").status_code == 400
+
+
+def test_a_retrieval_shows_its_documents(browser: TestClient, traffic: Traffic) -> None:
+    found = [
+        {"role": "tool", "content": "반품은 14일 안에", "document": {"id": "manual.pdf#3", "score": 0.91}},
+        {
+            "role": "tool",
+            "content": '[{"page_content": "<b>Shipping</b>", "score": 0.5}, {"document": {"text": "x", "id": 7}}]',
+        },
+    ]
+    span = traffic.span("returns", kind="retrieval", output_messages=found, input_tokens=0, output_tokens=0)
+    traffic.carry()
+    page = re.sub("<[^>]+>", " ", browser.get(f"/traces/{span.trace_id}").text)
+    words = " ".join(html.unescape(page).split())
+    assert "3 documents were found manual.pdf#3 score .910 반품은 14일 안에 score .500 <b>Shipping</b> 7 x" in words
+
+
 def test_two_traces_beside_each_other(browser: TestClient, traffic: Traffic) -> None:
     one, other = traffic.span("hi", "It is in Paris."), traffic.span("hi", "It is in Lima.", served_model="gemma")
     traffic.carry()
     page = read(browser, f"/traces/compare?t={one.trace_id}&t={other.trace_id}")
     assert "<del>Paris</del><ins>Lima</ins>" in page and "gemma" in page
+    assert "they are the same" in read(browser, f"/traces/compare?t={one.trace_id}&t={one.trace_id}")
+    unlike = traffic.span("hi", "Nobody knows, sorry.")
+    traffic.carry()
+    page = read(browser, f"/traces/compare?t={one.trace_id}&t={unlike.trace_id}")
+    answers = page[page.index('id="answers"') : page.index("</section>", page.index('id="answers"'))]
+    assert "<del>" not in answers and answers.index("It is in Paris.") < answers.index("Nobody knows, sorry.")
     assert browser.get(f"/traces/compare?t={one.trace_id}").status_code == 400
     assert browser.get(f"/traces/compare?t={one.trace_id}&t={ids.new_trace_id()}").status_code == 404
 
@@ -337,20 +369,6 @@ def test_pages_say_that_the_store_is_away(settings: Settings) -> None:
 
 def test_a_trace_that_is_not_there(browser: TestClient) -> None:
     assert browser.get(f"/traces/{ids.new_trace_id()}").status_code == 404
-
-
-@pytest.mark.parametrize(
-    ("given", "wanted", "edits"),
-    [
-        ("same", "same", [("same", "same")]),
-        ("in Paris", "in Lima", [("same", "in "), ("given", "Paris"), ("wanted", "Lima")]),
-        ("", "all", [("wanted", "all")]),
-        ('{"a":1}', '{"a": 1}', [("same", '{\n  "a": 1\n}')]),
-        ("x" * 20_001, "y", [("wanted", "y")]),
-    ],
-)
-def test_a_correction_is_a_difference(given: str, wanted: str, edits: list[views.Edit]) -> None:
-    assert views.difference(given, wanted) == edits
 
 
 def test_intervals_of_feedback() -> None:

@@ -136,7 +136,8 @@ def _secret(settings: Settings) -> Finding:
 
 
 def _ports(settings: Settings) -> list[Finding]:
-    return [_port(settings, name) for name in ("gateway_port", "server_port")]
+    names = ("gateway_port", "server_port", "otlp_grpc_port")
+    return [_port(settings, name) for name in names if getattr(settings, name)]
 
 
 def _port(settings: Settings, name: str) -> Finding:

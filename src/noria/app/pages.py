@@ -44,10 +44,12 @@ JOB_TITLES: Final[dict[str, str]] = {
     "datasets.import": "Import",
     "datasets.clean": "Cleaning",
     "datasets.from_feedback": "Dataset from feedback",
+    "datasets.from_traces": "Rows from traces",
     "datasets.merge": "Merging",
     "evaluation.run": "Evaluation",
     "evaluation.gate": "Gate",
     "training.run": "Training",
+    "tracing.import": "Import of traces",
 }
 _JOB_PAGES: Final[dict[str, tuple[str, str]]] = {
     "evaluation.run": ("/evaluations", "evaluation_id"),
@@ -272,6 +274,8 @@ def job_path(job: Job) -> str:
     page, argument = _JOB_PAGES.get(job.name, ("", ""))
     if job.name.startswith("datasets."):
         return f"/datasets?job={job.id}"  # the dataset may not be there yet, or never
+    if job.name == "tracing.import":
+        return f"/traces/import?job={job.id}"
     if job.name == "evaluation.gate":
         return f"/endpoints/{job.args['endpoint']}" if job.args.get("endpoint") else "/endpoints"
     return f"{page}/{job.args[argument]}" if job.args.get(argument) else page

@@ -1,6 +1,6 @@
 """`noria tools`: what assistants may ask at /mcp, from the shell, directly on the data folder.
 
-Whoever may read the data folder may do all of it, so the caller here has every permission of its first project.
+Whoever may read the data folder may do all of it, so the caller here has every permission of its project.
 """
 
 from pathlib import Path
@@ -41,7 +41,7 @@ def tools(name: str, arguments: str, data: Path | None) -> None:
     stores = Stores(load(data=data))
     try:
         with stores.database.read() as connection:
-            project_id = default_project(connection)
+            project_id = default_project(connection, stores.settings.project)
         caller = Caller("key", "", "command line", project_id, "", of_role("admin"))
         _, answer = kit.call(known, stores, caller, name, given)
         click.echo(kit.written(answer))

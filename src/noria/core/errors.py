@@ -17,6 +17,24 @@ a `hint` that says what to do. They are mapped to problem+json in one place (nor
 OpenAI shape in one place (noria.gateway.shapes). Neither message nor hint ever holds a key or a person's data.
 """
 
+from typing import Any
+
+
+class Sentence(str):
+    """English text that was made of a template and values, so that a page can say it in another language.
+
+    `Sentence("There is no field {name!r}.", name="modle")` is the text "There is no field 'modle'."; `noria.web.i18n` translates `template`
+    and puts `values` into the translation. Without values the text is taken as it is.
+    """
+
+    template: str
+    values: dict[str, Any]
+
+    def __new__(cls, template: str, /, **values: Any) -> "Sentence":
+        made = super().__new__(cls, template.format_map(values) if values else template)
+        made.template, made.values = template, values
+        return made
+
 
 class NoriaError(Exception):
     """Base of all errors that a user may see. `message` ends without a period only if it is a fragment."""

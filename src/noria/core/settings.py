@@ -77,6 +77,7 @@ class Settings:
     disk_reserve_mb: int = _setting(
         256, "Free room that stays on the disk, in MB: below it spans wait in journals, which stop at a quarter of it."
     )
+    project: str = _setting("", "Project that commands of the shell work in, by name or id; empty: the first one.")
     log_level: str = _setting("info", "debug, info, warning or error.")
 
     @property

@@ -122,7 +122,7 @@ def _splits(given: tuple[str, ...], files: tuple[Path, ...]) -> dict[str, str]:
 
 @contextmanager
 def _project(data: Path | None) -> Iterator[tuple[Stores, str]]:
-    """Stores of the data folder, and the first project's id; errors become one clear line."""
+    """Stores of the data folder, and the id of its project; errors become one clear line."""
     from noria.governance.service import default_project
 
     settings = load(data=data)
@@ -131,7 +131,7 @@ def _project(data: Path | None) -> Iterator[tuple[Stores, str]]:
     stores = Stores(settings)
     try:
         with stores.database.read() as connection:
-            project_id = default_project(connection)
+            project_id = default_project(connection, stores.settings.project)
         yield stores, project_id
     except NoriaError as error:
         raise click.ClickException(f"{error.message} {error.hint}".strip()) from error

@@ -13,6 +13,7 @@ from noria.datasets.item_shapes import Item
 from noria.stores.connect import Stores
 from noria.tracing import media
 from noria.tracing.http_langfuse_media import described
+from noria.tracing.imports import items as tracing_ids
 from noria.web.auth import Caller, allow
 from noria.web.deps import StoresDep
 from noria.web.langfuse import PageNumber, PageSize, paged, references
@@ -136,13 +137,14 @@ def langfuse_delete_item(item_id: str, stores: StoresDep, caller: Editor) -> dic
 def langfuse_create_run_item(body: LangfuseRunItem, stores: StoresDep, caller: Editor) -> dict[str, Any]:
     """Note which trace came of an item; the run is made by its first item."""
     known = items.get(stores, caller.project_id, body.datasetItemId)
+    trace = tracing_ids.trace_id(body.traceId) if body.traceId.strip() else ""
     run, item = runs.add_item(
         stores,
         dataset=known.dataset,
         run_name=body.runName,
         item_id=known.item.id,
-        trace_id=body.traceId.lower(),
-        observation_id=(body.observationId or "").lower(),
+        trace_id=trace,
+        observation_id=tracing_ids.span_id(body.observationId, trace),
         description=body.runDescription or "",
         about=body.metadata,
         actor_id=caller.id,

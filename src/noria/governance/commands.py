@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 
 from noria.core.errors import BadInput, NoriaError
 from noria.core.settings import load
-from noria.governance import allowances, roles, service
+from noria.governance import allowances, roles, service, writing
 from noria.governance import people as accounts
 from noria.governance import projects as shared
 from noria.governance.limits import NO_LIMITS
@@ -63,8 +63,12 @@ def list_people(data: Path | None) -> None:
 )
 @_data
 def add_person(email: str, name: str, role: str, data: Path | None) -> None:
-    """Create an account and print its password once."""
+    """Create an account and print its password once. Whoever has an account in another project gets a role in this one."""
     with _project(data) as (connection, project_id):
+        if accounts.has_account(connection, email):
+            person = accounts.join_project(connection, project_id=project_id, email=email, role=role, actor_id="")
+            click.echo(f"{person.email} is now {person.role} in this project too, with the account they have.")
+            return
         person, password = accounts.add_person(
             connection, project_id=project_id, email=email, name=name, role=role, actor_id=""
         )
@@ -103,12 +107,17 @@ def keys() -> None:
 @click.option("--all", "everything", is_flag=True, help="Also those that work no more.")
 @_data
 def list_keys(everything: bool, data: Path | None) -> None:
-    """Keys of the project, newest first."""
+    """Keys of the project, newest first, then those of other projects that write to it."""
     with _project(data) as (connection, project_id):
         for key in service.list_keys(connection, project_id, revoked=everything):
             may = " ".join(part for part in (key.scope, key.role, key.release) if part)
             limited = f"  ({allowances.sentence(key.limits)})" if key.limits != NO_LIMITS else ""
-            click.echo(f"{key.id}  {key.hint:6} {service.key_state(key):8} {may:24} {key.name}{limited}")
+            also = f"  (also writes to {', '.join(key.projects)})" if key.projects else ""
+            click.echo(f"{key.id}  {key.hint:6} {service.key_state(key):8} {may:24} {key.name}{limited}{also}")
+        for guest in writing.guests(connection, project_id):
+            click.echo(
+                f"{guest.id}  {guest.hint:6} {'active':8} {'write_traces':24} {guest.name}  (of {guest.project})"
+            )
 
 
 @keys.command("create")
@@ -118,6 +127,9 @@ def list_keys(everything: bool, data: Path | None) -> None:
 @click.option("--release", default="", help="Of a candidate key, like assistant@2.")
 @click.option("--as", "email", default="", help="With --scope manage: the person it acts as.")
 @click.option("--hours", type=float, help="How long it works; default: until it is revoked.")
+@click.option(
+    "--writes-to", multiple=True, help="With --scope write_traces: another project it may write to; may be repeated."
+)
 @_limits
 @_data
 def create_key(
@@ -128,6 +140,7 @@ def create_key(
     release: str,
     email: str,
     hours: float | None,
+    writes_to: tuple[str, ...],
     data: Path | None,
     **limits: str | None,
 ) -> None:
@@ -145,6 +158,7 @@ def create_key(
             release=release,
             ttl_hours=hours,
             limits=allowances.from_fields(limits),
+            projects=writing.found(connection, project_id, writes_to),
             actor_id=actor_id,
         )
     click.echo(f"{key}\nShown this once. Revoke it with: noria keys revoke {key[-4:]}")
@@ -160,6 +174,17 @@ def revoke_key(key_id: str, reason: str, data: Path | None) -> None:
         key = _find_key(connection, project_id, key_id)
         service.revoke_key(connection, project_id=project_id, key_id=key.id, actor_id="", reason=reason)
     click.echo(f"Revoked {key.name} ({key.hint}).")
+
+
+@keys.command("withdraw")
+@click.argument("key_id")
+@click.option("--reason", default="", help="Kept in the audit.")
+@_data
+def withdraw_key(key_id: str, reason: str, data: Path | None) -> None:
+    """End that a key of another project (its id) writes to this one; in its own it works on."""
+    with _project(data) as (connection, project_id):
+        writing.withdraw(connection, project_id=project_id, key_id=key_id, actor_id="", reason=reason)
+    click.echo("The key writes here no more.")
 
 
 @keys.command("limit")
@@ -180,7 +205,28 @@ def limit_key(key_id: str, reason: str, data: Path | None, **limits: str | None)
 
 @click.group()
 def project() -> None:
-    """What all that is called in the project may use together, and how long its spans stay."""
+    """Projects: making them, what all that is called in one may use together, and how long its spans stay."""
+
+
+@project.command("list")
+@_data
+def list_projects(data: Path | None) -> None:
+    """All projects of the installation, the first one first."""
+    with _project(data) as (connection, _):
+        for found in shared.list_projects(connection):
+            click.echo(f"{found.id}  {found.name}")
+
+
+@project.command("create")
+@click.argument("name")
+@click.option("--admin", "email", required=True, help="Address of an account that becomes its first admin.")
+@_data
+def create_project(name: str, email: str, data: Path | None) -> None:
+    """Make an empty project. Commands work in it with NORIA_PROJECT=NAME, its admin goes there on the page of settings."""
+    with _project(data) as (connection, _):
+        made = shared.create_project(connection, name)
+        accounts.join_project(connection, project_id=made.id, email=email, role="admin", actor_id="")
+    click.echo(f"Made the project {made.name} ({made.id}).")
 
 
 @project.command("limits")
@@ -231,14 +277,14 @@ def _find_key(connection: Connection, project_id: str, key_id: str) -> KeyRow:
 
 @contextmanager
 def _project(data: Path | None) -> Iterator[tuple[Connection, str]]:
-    """One transaction on the records of the data folder, and the first project's id; errors become one clear line."""
+    """One transaction on the records of the data folder, and the id of its project; errors become one clear line."""
     settings = load(data=data)
     if not settings.database_url and not settings.folder.records.exists():
         raise click.ClickException(f"There is no Noria in {settings.data}. Start it once (noria up) or give --data.")
     stores = Stores(settings)
     try:
         with stores.database.begin() as connection:
-            yield connection, service.default_project(connection)
+            yield connection, service.default_project(connection, stores.settings.project)
     except NoriaError as error:
         raise click.ClickException(f"{error.message} {error.hint}".strip()) from error
     except DatabaseError as error:

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from noria.core.errors import Forbidden
-from noria.governance import audit, http_langfuse, people, projects, roles, service, sessions
+from noria.governance import audit, http_langfuse, people, projects, roles, service, sessions, writing
 from noria.governance.limits import NAMES
-from noria.governance.records import AuditEntry, KeyRow, Person, Project
+from noria.governance.records import AuditEntry, GuestKey, KeyRow, Person, Project
 from noria.web.auth import Caller, allow
 from noria.web.deps import StoresDep
 from noria.web.paging import Cursor, Limit, Page
@@ -48,6 +48,11 @@ class NewKey(BaseModel):
     live: bool = Field(True, description="False keeps its traffic out of live figures.")
     ttl_hours: float | None = None
     limits: _Limits = Field(default_factory=dict)
+    projects: list[str] = Field(
+        default_factory=list,
+        max_length=writing.MOST,
+        description="Other projects, by name or id, that a write_traces key may write to; who asks is an admin in each, and signed in.",
+    )
 
 
 class NewLimits(BaseModel):
@@ -64,6 +69,10 @@ class ProjectChanges(BaseModel):
         description="Days that spans and scores are kept; null: the installation's setting. Fewer days drop older ones.",
     )
     reason: str = Field("", max_length=2000)
+
+
+class OtherProject(BaseModel):
+    project_id: str = Field(max_length=36)
 
 
 class NewOwnKey(BaseModel):
@@ -204,6 +213,7 @@ def create_key(body: NewKey, stores: StoresDep, caller: Annotated[Caller, allow(
             live=body.live,
             ttl_hours=body.ttl_hours,
             limits=body.limits,
+            projects=writing.granted(connection, caller, body.projects),
             actor_id=caller.id,
         )
     return {"id": row.id, "key": key, "hint": row.hint}
@@ -230,6 +240,40 @@ def revoke_key(key_id: str, stores: StoresDep, caller: Annotated[Caller, allow("
         return service.revoke_key(
             connection, project_id=caller.project_id, key_id=key_id, actor_id=caller.id, reason=reason
         )
+
+
+@router.get("/guest-keys")
+def list_guest_keys(stores: StoresDep, caller: Annotated[Caller, allow("admin")]) -> dict[str, list[GuestKey]]:
+    """Keys of other projects that may write traces to this one, and work."""
+    with stores.database.read() as connection:
+        return {"items": writing.guests(connection, caller.project_id)}
+
+
+@router.delete("/guest-keys/{key_id}", status_code=204)
+def withdraw_key(key_id: str, stores: StoresDep, caller: Annotated[Caller, allow("admin")], reason: str = "") -> None:
+    """End that a key of another project writes to this one; in its own it works on."""
+    with stores.database.begin() as connection:
+        writing.withdraw(connection, project_id=caller.project_id, key_id=key_id, actor_id=caller.id, reason=reason)
+
+
+@router.get("/me/projects")
+def list_own_projects(stores: StoresDep, caller: Annotated[Caller, allow("view")]) -> dict[str, list[dict[str, str]]]:
+    """The projects in which one has a role; for a key, its own."""
+    with stores.database.read() as connection:
+        if caller.kind == "person":
+            mine = projects.projects_of(connection, caller.id)
+        else:
+            mine = [(caller.project_id, projects.get_project(connection, caller.project_id).name, caller.role)]
+    return {"items": [{"id": id_, "name": name, "role": role} for id_, name, role in mine]}
+
+
+@router.post("/me/project")
+def switch_project(
+    body: OtherProject, request: Request, stores: StoresDep, caller: Annotated[Caller, allow("view")]
+) -> dict[str, bool]:
+    """Go on in another of one's projects, with this session."""
+    sessions.switch_project(stores, caller, request.cookies.get(sessions.COOKIE, ""), body.project_id)
+    return {"done": True}
 
 
 @router.get("/project")

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from starlette.responses import RedirectResponse, Response
 
 from noria.core.errors import Limited, Unauthenticated
-from noria.governance import allowances, audit, people, projects, roles, service, sessions
+from noria.governance import allowances, audit, people, projects, roles, service, sessions, writing
 from noria.governance.http import refuse_other_sites, set_cookie
 from noria.web.auth import Caller, allow
 from noria.web.deps import StoresDep
@@ -88,6 +88,13 @@ def account_page(request: Request, stores: StoresDep, caller: Viewer) -> Respons
     """One's own account: language, password, keys."""
     with stores.database.read() as connection:
         return _account(request, caller, connection)
+
+
+@router.post("/settings/my-project")
+def switch_project(request: Request, stores: StoresDep, caller: Viewer, project_id: Short) -> Response:
+    """Go on in another of one's projects."""
+    sessions.switch_project(stores, caller, request.cookies.get(sessions.COOKIE, ""), project_id)
+    return RedirectResponse("/", 303)
 
 
 @router.post("/settings/password")
@@ -190,6 +197,7 @@ def make_key(
     *,
     release: Text = "",
     hours: Text = "",
+    projects: Annotated[list[str] | None, Form()] = None,
     limits: Limiting,
 ) -> Response:
     """Make a key for a program; it is shown in this answer only."""
@@ -202,6 +210,7 @@ def make_key(
             release=release.strip(),
             ttl_hours=_hours(hours),
             limits=limits.changes,
+            projects=writing.granted(connection, caller, projects or ()),
             actor_id=caller.id,
         )
         return _keys(request, caller, connection, fresh={"name": row.name, "value": key})
@@ -220,6 +229,14 @@ def limit_key(key_id: str, stores: StoresDep, caller: Admin, limits: Limiting, r
             actor_id=caller.id,
         )
     return see_other("/settings/keys", "The limits of the key are changed.")
+
+
+@router.post("/settings/guest-keys/{key_id}/withdraw")
+def withdraw_key(key_id: str, stores: StoresDep, caller: Admin, reason: Text = "") -> Response:
+    """End that a key of another project writes here."""
+    with stores.database.begin() as connection:
+        writing.withdraw(connection, project_id=caller.project_id, key_id=key_id, actor_id=caller.id, reason=reason)
+    return see_other("/settings/keys", "The key writes here no more.")
 
 
 @router.post("/settings/limits")
@@ -286,6 +303,8 @@ def _account(request: Request, caller: Caller, connection: Connection, fresh: di
         caller,
         "governance/account.html",
         keys=own,
+        project=projects.get_project(connection, caller.project_id),
+        mine=projects.projects_of(connection, caller.id) if caller.kind == "person" else [],
         state=service.key_state,
         roles=[role for role in roles.ROLES if roles.lower(role, caller.role) == role],
         fresh=fresh,
@@ -303,6 +322,9 @@ def _keys(request: Request, caller: Caller, connection: Connection, fresh: dict[
     context["state"] = service.key_state
     context["project"] = projects.get_project(connection, caller.project_id)
     context["fields"] = allowances.to_fields
+    context["guests"] = writing.guests(connection, caller.project_id)
+    mine = writing.admin_of(connection, caller.id) if caller.kind == "person" else []
+    context["others"] = [one for one in mine if one[0] != caller.project_id]
     return render(request, caller, "governance/keys.html", **context)
 
 

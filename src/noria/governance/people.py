@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from noria.core import clock, ids
-from noria.core.errors import BadInput, Conflict, NotFound
+from noria.core.errors import BadInput, Conflict, Forbidden, NotFound
 from noria.governance import audit, roles
 from noria.governance.passwords import hash_password, new_password
 from noria.governance.records import Person
@@ -49,6 +49,28 @@ def add_person(
     connection.execute(insert(memberships).values(project_id=project_id, person_id=person.id, role=role))
     _audit(connection, project_id, actor_id, "person.add", person.id, details={"role": role})
     return person, chosen
+
+
+def has_account(connection: Connection, email: str) -> bool:
+    """Whether somebody has an account with this address, in whichever project."""
+    return connection.execute(select(people.c.id).where(people.c.email == normal_email(email))).first() is not None
+
+
+def join_project(connection: Connection, *, project_id: str, email: str, role: str, actor_id: str) -> Person:
+    """Give somebody who has an account a role in one more project. Raises NotFound without an account, Conflict with a role there.
+
+    For the owner of the installation: an admin of one project has no say over people of another.
+    """
+    roles.check_role(role)
+    person_id = connection.execute(select(people.c.id).where(people.c.email == normal_email(email))).scalar()
+    if person_id is None:
+        raise NotFound("Nobody has an account with this address.", hint="noria people add makes one.")
+    here = (memberships.c.project_id == project_id) & (memberships.c.person_id == person_id)
+    if connection.execute(select(memberships.c.role).where(here)).first() is not None:
+        raise Conflict("There is an account with this address.", hint="Change its role instead.")
+    connection.execute(insert(memberships).values(project_id=project_id, person_id=person_id, role=role))
+    _audit(connection, project_id, actor_id, "person.join", person_id, details={"role": role})
+    return get_person(connection, project_id, person_id)
 
 
 def list_people(connection: Connection, project_id: str) -> list[Person]:
@@ -101,8 +123,13 @@ def remove_person(connection: Connection, *, project_id: str, person_id: str, ac
 def set_password(
     connection: Connection, *, project_id: str, person_id: str, password: str | None = None, actor_id: str
 ) -> str:
-    """Replace a password (made up when none is given), end the person's sessions, and return the password."""
+    """Replace a password (made up when none is given), end the person's sessions, and return the password.
+
+    Raises Forbidden when an admin would get into another project by it: that of somebody who has a role there as well.
+    """
     get_person(connection, project_id, person_id)
+    if actor_id not in {"", person_id}:
+        _only_ours(connection, project_id, person_id)
     chosen = password or new_password()
     connection.execute(update(people).where(people.c.id == person_id).values(password_hash=hash_password(chosen)))
     connection.execute(delete(sessions).where(sessions.c.person_id == person_id))
@@ -119,6 +146,15 @@ def _select() -> Select[Any]:
     return select(people.c.id, people.c.email, people.c.name, memberships.c.role, people.c.created_at).select_from(
         people.join(memberships, memberships.c.person_id == people.c.id)
     )
+
+
+def _only_ours(connection: Connection, project_id: str, person_id: str) -> None:
+    elsewhere = (memberships.c.person_id == person_id) & (memberships.c.project_id != project_id)
+    if connection.execute(select(memberships.c.project_id).where(elsewhere)).first() is not None:
+        raise Forbidden(
+            "This person works in other projects too, so no project's admin sets their password; nothing was changed.",
+            hint="The owner of the installation does: noria people reset-password.",
+        )
 
 
 def _keep_an_admin(connection: Connection, project_id: str) -> None:

@@ -39,6 +39,20 @@ class KeyRow:
     expires_at: datetime | None
     revoked_at: datetime | None
     limits: Limits = NO_LIMITS
+    projects: tuple[str, ...] = ()
+    """Names of the other projects that it may write traces to (scope "write_traces"), sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuestKey:
+    """A key of another project that may write traces to this one."""
+
+    id: str
+    name: str
+    hint: str
+    project: str
+    """Name of the project that the key is of."""
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)

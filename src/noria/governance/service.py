@@ -4,7 +4,7 @@
 lesser of both roles, so that a key can never approve what its owner may not, and "another person" means another person.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, Connection, Select, insert, or_, select, u
 
 from noria.core import clock, ids
 from noria.core.errors import BadInput, Conflict, NotFound
-from noria.governance import audit, keys, roles
+from noria.governance import audit, keys, roles, writing
+from noria.governance import projects as shared
 from noria.governance.limits import NO_LIMITS, Limits, check_limits, decode_limits, sparse
 from noria.governance.people import add_person
 from noria.governance.records import FirstLogin, GatewayKey, KeyRow
@@ -57,8 +58,10 @@ def bootstrap(stores: Stores) -> FirstLogin | None:
         return FirstLogin(project_id, person.email, password, key)
 
 
-def default_project(connection: Connection) -> str:
-    """The id of the first project. Raises NotFound before the first start."""
+def default_project(connection: Connection, named: str = "") -> str:
+    """The id of the project `named` (by name or id), or of the first one. Raises NotFound: no such project, or no start yet."""
+    if named:
+        return shared.find_project(connection, named).id
     project_id = connection.execute(select(project_table.c.id).order_by(project_table.c.id).limit(1)).scalar()
     if project_id is None:
         raise NotFound("There is no project yet.", hint="Start Noria once: noria up.")
@@ -81,13 +84,15 @@ def mint_key(
     live: bool = True,
     ttl_hours: float | None = None,
     limits: Mapping[str, Any] | None = None,
+    projects: Sequence[str] = (),
     actor_id: str,
 ) -> tuple[KeyRow, str]:
     """Make a key; returns its row and the key itself, which is not kept.
 
     Scope "manage" wants a role and acts as `actor_id` when that is a person of the project; "candidate" wants the one
     release it may call ("assistant@2"). `live=False` keeps its traffic out of live figures. `limits` are for keys that
-    call endpoints.
+    call endpoints. `projects` are ids that noria.governance.writing.granted gave: other projects that a key of scope "write_traces"
+    may write to.
     """
     _check_kind(scope, role, release)
     if ttl_hours is not None and not 0 < ttl_hours <= 24 * 3650:
@@ -96,6 +101,10 @@ def mint_key(
         raise BadInput("A key needs a name, so that you know later what it is for.")
     allowed = check_limits(limits or {})
     _check_calls(scope, allowed)
+    if projects and scope != "write_traces":
+        raise BadInput(
+            f"A key of scope {scope!r} stays in its project.", hint="Only write_traces keys write to others."
+        )
     key, now = keys.new_key(), clock.now()
     row = KeyRow(
         id=ids.new_id(),
@@ -112,12 +121,14 @@ def mint_key(
         revoked_at=None,
         limits=allowed,
     )
-    values = {field: getattr(row, field) for field in KeyRow.__slots__} | {"limits": sparse(allowed)}
-    connection.execute(insert(key_table).values(**values, digest=keys.digest(key)))
-    details = {"scope": scope, "role": role, "release": release, "name": row.name, "limits": sparse(allowed)}
+    values = {field: getattr(row, field) for field in KeyRow.__slots__ if field != "projects"}
+    connection.execute(insert(key_table).values(**values | {"limits": sparse(allowed)}, digest=keys.digest(key)))
+    details: dict[str, Any] = {"scope": scope, "role": role, "release": release, "name": row.name}
+    details |= {"limits": sparse(allowed), "projects": list(projects)}
     _audit(connection, project_id, actor_id, "key.create", row.id, details={k: v for k, v in details.items() if v})
+    writing.admit(connection, key_id=row.id, name=row.name, home=project_id, project_ids=projects, actor_id=actor_id)
     changes.bump(connection)
-    return row, key
+    return get_key(connection, project_id, row.id), key
 
 
 def revoke_key(connection: Connection, *, project_id: str, key_id: str, actor_id: str, reason: str = "") -> KeyRow:
@@ -185,7 +196,7 @@ def get_key(connection: Connection, project_id: str, key_id: str, *, lock: bool 
     row = connection.execute(query.with_for_update() if lock else query).mappings().first()
     if row is None:
         raise NotFound("There is no such key in this project.")
-    return _key_row(row)
+    return _key_row(row, writing.others(connection, project_id))
 
 
 def list_keys(connection: Connection, project_id: str, *, revoked: bool = True) -> list[KeyRow]:
@@ -193,7 +204,8 @@ def list_keys(connection: Connection, project_id: str, *, revoked: bool = True) 
     query = _select_keys().where(key_table.c.project_id == project_id).order_by(key_table.c.id.desc())
     if not revoked:
         query = query.where(key_table.c.revoked_at.is_(None), _not_expired(clock.now()))
-    return [_key_row(row) for row in connection.execute(query).mappings()]
+    others = writing.others(connection, project_id)
+    return [_key_row(row, others) for row in connection.execute(query).mappings()]
 
 
 def gateway_keys(connection: Connection) -> list[GatewayKey]:
@@ -231,8 +243,8 @@ def _check_calls(scope: str, limits: Limits) -> None:
         raise BadInput(f"A key of scope {scope!r} calls no model, so it has no limits.", hint="Leave them out.")
 
 
-def _key_row(row: Any) -> KeyRow:
-    return KeyRow(**{**row, "limits": decode_limits(row["limits"])})
+def _key_row(row: Any, others: Mapping[str, tuple[str, ...]]) -> KeyRow:
+    return KeyRow(**{**row, "limits": decode_limits(row["limits"]), "projects": others.get(row["id"], ())})
 
 
 def _select_keys() -> Select[Any]:

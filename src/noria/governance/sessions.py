@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from starlette.concurrency import run_in_threadpool
 
 from noria.core import clock
-from noria.core.errors import Forbidden, Limited, Unauthenticated
+from noria.core.errors import Forbidden, Limited, NotFound, Unauthenticated
 from noria.governance import audit, keys, roles
 from noria.governance.passwords import verify
 from noria.governance.people import normal_email, set_password
@@ -128,6 +128,26 @@ def login(stores: Stores, email: str, password: str) -> Login:
             return _start(stores, connection, person.id, person.name, member)
         _count_failure(connection, account)
     raise Unauthenticated("The address or the password is not right.", hint="Try again, or ask an admin.")
+
+
+def switch_project(stores: Stores, caller: Caller, token: str, project_id: str) -> None:
+    """Go on in another project in which one has a role. Raises NotFound for any other, and Forbidden for a key."""
+    if of_session(stores, token) != caller:
+        raise Forbidden("A key stays in its project.", hint="Make a key in the other one.")
+    with stores.database.begin() as connection:
+        here = (memberships.c.person_id == caller.id) & (memberships.c.project_id == project_id)
+        if connection.execute(select(memberships.c.role).where(here)).first() is None:
+            raise NotFound("There is no such project of yours.")
+        changed = update(sessions).where(sessions.c.digest == _digest(token))
+        connection.execute(changed.values(project_id=project_id))
+        audit.record(
+            connection,
+            project_id=project_id,
+            actor_id=caller.id,
+            verb="session.switch",
+            target_kind="person",
+            target_id=caller.id,
+        )
 
 
 def change_password(stores: Stores, caller: Caller, *, old: str, new: str) -> None:

@@ -1,4 +1,4 @@
-"""Tables of governance: projects, people, memberships, sessions, failed logins, keys, audit, erasures."""
+"""Tables of governance: projects, people, memberships, sessions, failed logins, keys and where they write, audit, erasures."""
 
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Text
 
@@ -73,6 +73,15 @@ keys = table(
     Column("expires_at", UtcTime(), nullable=True),
     Column("revoked_at", UtcTime(), nullable=True),
     subject="person_id",
+    keep_days=None,
+)
+
+key_projects = table(
+    "key_projects",  # the projects that a key may write traces to, beside its own
+    Column("key_id", String(36), ForeignKey("keys.id"), primary_key=True),
+    Column("project_id", String(36), ForeignKey("projects.id"), primary_key=True, index=True),
+    Column("created_at", UtcTime(), nullable=False),
+    subject=None,
     keep_days=None,
 )
 

@@ -31,7 +31,7 @@ def project(data: Path | None) -> Iterator[tuple[Stores, str]]:
     stores = Stores(load(data=data))
     try:
         with stores.database.read() as connection:
-            project_id = default_project(connection)
+            project_id = default_project(connection, stores.settings.project)
         yield stores, project_id
     finally:
         stores.close()

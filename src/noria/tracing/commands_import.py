@@ -65,7 +65,7 @@ def _import(tool: str, files: tuple[Path, ...], *, dry_run: bool, data: Path | N
                     target_id=project_id,
                     details={"tool": tally.tool, "files": len(files), "spans": tally.spans, "scores": tally.scores},
                 )
-        _tell(tally, dry_run=dry_run, keep_days=stores.settings.keep_span_days)
+        _tell(tally, dry_run=dry_run)
 
 
 def _progress() -> Callable[[int, int, str], None]:
@@ -78,7 +78,7 @@ def _progress() -> Callable[[int, int, str], None]:
     return progress
 
 
-def _tell(tally: Tally, *, dry_run: bool, keep_days: int) -> None:
+def _tell(tally: Tally, *, dry_run: bool) -> None:
     verb = "Would import" if dry_run else "Imported"
     click.echo(
         f"{verb} {tally.spans:,} spans ({tally.roots:,} at the top of a trace) and {tally.scores:,} scores from"
@@ -88,8 +88,8 @@ def _tell(tally: Tally, *, dry_run: bool, keep_days: int) -> None:
         click.echo(f"They began between {_date(tally.first_ns)} and {_date(tally.last_ns)}.")
     if tally.old:
         click.echo(
-            f"{tally.old:,} of them are older than {keep_days} days, which is how long Noria keeps spans: they are dropped"
-            f" again within hours. Raise the setting keep_span_days first if you want to keep them."
+            f"{tally.old:,} of them are older than {tally.keep_days:,} days, which is how long this project keeps spans: they are"
+            f" dropped again within hours. Keep spans for longer first if you want them: noria project keep-spans DAYS."
         )
     if tally.refused:
         click.echo(f"{tally.refused:,} were not taken:")

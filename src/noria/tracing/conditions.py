@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from noria.core.errors import Sentence
 from noria.tracing import schema
 from noria.tracing.filters import BadFilter, Term
 
@@ -85,7 +86,9 @@ def in_span(made: Where, term: Term, text: str) -> str:
     elif term.field in {"status", "latency", "cost", "tokens", "input_tokens", "output_tokens", "code"}:
         found = _own(made, term)
     else:
-        raise BadFilter(f"{term.field} is not a field of a span.", hint="Look for it in the list of traces.")
+        raise BadFilter(
+            Sentence("{field} is not a field of a span.", field=term.field), hint="Look for it in the list of traces."
+        )
     return f"NOT ({found})" if term.negated else f"({found})"
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
-from noria.core.errors import BadInput
+from noria.core.errors import BadInput, Sentence
 
 Kind = Literal["text", "choice", "number", "dollars", "duration", "time", "open"]
 Operator = Literal["=", "!=", "<", "<=", ">", ">="]
@@ -76,6 +76,7 @@ _OPEN: Final = {
     "score": "a score's name, like score.helpful<0.5",
     "attr": "an attribute's key, like attr.customer:gold",
 }
+_LESS: Final = "Ask for less at once."
 _ORDERED: Final = frozenset({"number", "dollars", "duration"})
 
 
@@ -107,14 +108,14 @@ class BadFilter(BadInput):
 def parse(text: str, now: datetime | None = None) -> tuple[Term, ...]:
     """The terms of `text`; `now` is what "24h ago" counts from. Raises BadFilter."""
     if len(text) > LONGEST:
-        raise BadFilter(f"A filter may have at most {LONGEST:,} characters.", hint="Ask for less at once.")
+        raise BadFilter(Sentence("A filter may have at most {n:,} characters.", n=LONGEST), hint=_LESS)
     terms = []
     at = 0
     while (start := _skip(text, at)) < len(text):
         term, at = _term(text, start, now or datetime.now(UTC))
         terms.append(term)
         if len(terms) > MOST_TERMS:
-            raise BadFilter(f"A filter may have at most {MOST_TERMS} parts.", hint="Ask for less at once.")
+            raise BadFilter(Sentence("A filter may have at most {n} parts.", n=MOST_TERMS), hint=_LESS)
     return tuple(terms)
 
 
@@ -170,7 +171,7 @@ def _term(text: str, start: int, now: datetime) -> tuple[Term, int]:
     operator: Operator = "=" if found[2] == ":" else found[2]  # type: ignore[assignment]
     if operator == "=" and not quoted_ and (more := re.match(r"(>=|<=|>|<)(?=.)", value)) and field.kind != "text":
         operator, value = more[1], value[more.end() :]  # type: ignore[assignment]  # "cost:>1" is meant as "cost>1"
-    read = _read(field, operator, value, now, f"(position {found.end() + 1})")
+    read = _read(field, operator, value, now, found.end() + 1)
     return Term(field.name, operator, read, key, negated, quoted_), end
 
 
@@ -179,16 +180,20 @@ def _known(name: str, at: int) -> tuple[Field, str]:
     head, _, key = name.partition(".")
     if head.lower() in _OPEN:
         if not key:
-            raise BadFilter(f"{head} at position {at + 1} lacks a name.", hint=f"Write {_OPEN[head.lower()]}.")
+            raise BadFilter(
+                Sentence("{field} at position {at} lacks a name.", field=head, at=at + 1),
+                hint=Sentence("Write {help}.", help=Sentence(_OPEN[head.lower()])),
+            )
         return Field(head.lower(), "open", _OPEN[head.lower()]), key
     if (field := FIELDS.get(name.lower())) is not None:
         return field, ""
     near = difflib.get_close_matches(name.lower(), [*FIELDS, *(f"{one}." for one in _OPEN)], 1, 0.5)
     if near:
-        hint = f"Did you mean {near[0]}? Put it in quotes to search for the words."
+        hint = Sentence("Did you mean {field}? Put it in quotes to search for the words.", field=near[0])
     else:
-        hint = f"Fields are {', '.join([*FIELDS, 'score.NAME', 'attr.KEY'])}. Put it in quotes to search for the words."
-    raise BadFilter(f"There is no field {name[:40]!r} (position {at + 1}).", hint=hint)
+        fields = ", ".join([*FIELDS, "score.NAME", "attr.KEY"])
+        hint = Sentence("Fields are {fields}. Put it in quotes to search for the words.", fields=fields)
+    raise BadFilter(Sentence("There is no field {name!r} (position {at}).", name=name[:40], at=at + 1), hint=hint)
 
 
 def _value(text: str, at: int, name: str) -> tuple[str, bool, int]:
@@ -197,56 +202,80 @@ def _value(text: str, at: int, name: str) -> tuple[str, bool, int]:
         return value, True, end
     found = _WORD.match(text, at)
     if found is None:
-        raise BadFilter(f"{name} lacks a value at position {at + 1}.", hint=f"Like {name}:something.")
+        raise BadFilter(
+            Sentence("{field} lacks a value at position {at}.", field=name, at=at + 1),
+            hint=Sentence("Like {field}:something.", field=name),
+        )
     return found[0], False, found.end()
 
 
 def _quoted(text: str, at: int) -> tuple[str, int]:
     found = _QUOTED.match(text, at)
     if found is None:
-        raise BadFilter(f"The quote at position {at + 1} is never closed.", hint='End it with ".')
+        raise BadFilter(Sentence("The quote at position {at} is never closed.", at=at + 1), hint='End it with ".')
     return re.sub(r"\\(.)", r"\1", found[1]), found.end()
 
 
-def _read(field: Field, operator: str, value: str, now: datetime, where: str) -> str | float | int:
+def _read(field: Field, operator: str, value: str, now: datetime, at: int) -> str | float | int:
     if operator not in {"=", "!="} and field.kind not in _ORDERED | {"open"}:
-        raise BadFilter(f"{field.name} cannot be compared with {operator} {where}.", hint=f"Write {field.name}:value.")
+        raise BadFilter(
+            Sentence(
+                "{field} cannot be compared with {operator} (position {at}).",
+                field=field.name,
+                operator=operator,
+                at=at,
+            ),
+            hint=Sentence("Write {field}:value.", field=field.name),
+        )
     match field.kind:
         case "text":
             return value
         case "choice":
-            return _choice(field, value, where)
+            return _choice(field, value, at)
         case "time":
-            return _moment(value, now, where)
+            return _moment(value, now, at)
         case "duration":
-            return _duration(field, value, where)
+            return _duration(field, value, at)
         case "open" if operator in {"=", "!="}:
             return value
         case _:
             number = value.removeprefix("$") if field.kind == "dollars" else value
             if not _NUMBER.fullmatch(number):
                 raise BadFilter(
-                    f"{field.name} takes a number, not {value[:40]!r} {where}.", hint=f"{field.name}: {field.help}."
+                    Sentence(
+                        "{field} takes a number, not {value!r} (position {at}).",
+                        field=field.name,
+                        value=value[:40],
+                        at=at,
+                    ),
+                    hint=Sentence("{field}: {help}.", field=field.name, help=Sentence(field.help)),
                 )
             return float(number)
 
 
-def _choice(field: Field, value: str, where: str) -> str:
+def _choice(field: Field, value: str, at: int) -> str:
     if value.lower() in field.choices:
         return value.lower()
     near = difflib.get_close_matches(value.lower(), field.choices, 1, 0.5)
-    hint = f"Did you mean {field.name}:{near[0]}?" if near else f"It is one of {', '.join(field.choices)}."
-    raise BadFilter(f"{field.name} is never {value[:40]!r} {where}.", hint=hint)
+    if near:
+        hint = Sentence("Did you mean {field}:{value}?", field=field.name, value=near[0])
+    else:
+        hint = Sentence("It is one of {choices}.", choices=", ".join(field.choices))
+    said = Sentence("{field} is never {value!r} (position {at}).", field=field.name, value=value[:40], at=at)
+    raise BadFilter(said, hint=hint)
 
 
-def _duration(field: Field, value: str, where: str) -> float:
+def _duration(field: Field, value: str, at: int) -> float:
     found = _DURATION.fullmatch(value.lower())
     if found is None:
-        raise BadFilter(f"{field.name} takes a time, not {value[:40]!r} {where}.", hint="Like 300ms, 2s or 1m.")
+        said = Sentence(
+            "{field} takes a time, not {value!r} (position {at}).", field=field.name, value=value[:40], at=at
+        )
+        raise BadFilter(said, hint="Like 300ms, 2s or 1m.")
     return float(found[1]) * _SECONDS[found[2] or "s"]
 
 
-def _moment(value: str, now: datetime, where: str) -> int:
+def _moment(value: str, now: datetime, at: int) -> int:
     """Nanoseconds since 1970; a time without a zone is UTC."""
     ago = _DURATION.fullmatch(value.lower())
     try:
@@ -258,7 +287,8 @@ def _moment(value: str, now: datetime, where: str) -> int:
         found = (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
     except (ValueError, OverflowError) as error:
         raise BadFilter(
-            f"{value[:40]!r} is no moment {where}.", hint="Like 2026-05-01, 2026-05-01T12:30 or 24h."
+            Sentence("{value!r} is no moment (position {at}).", value=value[:40], at=at),
+            hint="Like 2026-05-01, 2026-05-01T12:30 or 24h.",
         ) from error
     return max(-(2**63), min(found, 2**63 - 1))
 

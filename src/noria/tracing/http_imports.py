@@ -7,7 +7,7 @@ from typing import Annotated, BinaryIO
 from fastapi import APIRouter, File, Form, UploadFile
 
 from noria.core import ids
-from noria.core.errors import BadInput
+from noria.core.errors import BadInput, Sentence
 from noria.governance import audit
 from noria.jobs import service as jobs
 from noria.jobs.records import Job
@@ -35,9 +35,12 @@ def import_traces(
 def start(stores: Stores, caller: Caller, tool: str, files: list[tuple[str, BinaryIO]]) -> Job:
     """Put `files` (name and stream each) where the job "tracing.import" finds them, and queue it. Raises BadInput."""
     if tool not in {*TOOLS, "auto"}:
-        raise BadInput(f"There is no importer for {tool[:40]!r}.", hint=f"There is: {', '.join(TOOLS)}, auto.")
+        raise BadInput(
+            Sentence("There is no importer for {tool!r}.", tool=tool[:40]),
+            hint=Sentence("There is: {tools}.", tools=", ".join([*TOOLS, "auto"])),
+        )
     if not 1 <= len(files) <= _MOST_FILES:
-        raise BadInput(f"Send 1 to {_MOST_FILES} files.")
+        raise BadInput(Sentence("Send 1 to {n} files.", n=_MOST_FILES))
     names = [PurePosixPath(name.replace("\\", "/")).name[:200] or "export" for name, _ in files]
     staged = stores.settings.folder.work / f"upload-{ids.new_id()}"
     staged.mkdir(parents=True, mode=0o700)

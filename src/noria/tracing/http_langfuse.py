@@ -9,7 +9,8 @@ from noria.core.errors import BadInput, NotFound
 from noria.tracing import langfuse_reading as reading
 from noria.tracing import langfuse_scores as scores
 from noria.tracing import langfuse_shapes as shapes
-from noria.tracing.langfuse_filters import Conditions, groups, of_filter, of_parameters
+from noria.tracing.imports import items
+from noria.tracing.langfuse_filters import Conditions, groups, of_filter, of_own_id, of_parameters
 from noria.tracing.reading import moment
 from noria.web.auth import Caller, allow
 from noria.web.deps import StoresDep
@@ -121,7 +122,7 @@ def langfuse_observations(
 @router.get("/observations/{observation_id}")
 def langfuse_observation(observation_id: str, stores: StoresDep, caller: Viewer) -> dict[str, Any]:
     """One observation."""
-    asked = [of_parameters({"id": observation_id})]
+    asked = [of_own_id(observation_id)]
     found = reading.observations(stores, caller.project_id, asked, limit=1).items
     if not found:
         raise NotFound(
@@ -271,6 +272,11 @@ def _asked(given: dict[str, Any], filter_: str) -> list[Conditions]:
         return [of_filter(filter_)]
     if given.get("type"):
         given["type"] = str(given["type"]).upper()
+    trace = str(given.get("traceId") or "").strip()
+    if trace:
+        given["traceId"] = items.trace_id(trace)
+        if given.get("parentObservationId"):
+            given["parentObservationId"] = items.span_id(given["parentObservationId"], given["traceId"])
     return [of_parameters(given)]
 
 

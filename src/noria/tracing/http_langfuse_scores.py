@@ -1,4 +1,4 @@
-"""Scores of Langfuse's clients: given one by one, in lists or as events of a batch, and read in three versions of the API."""
+"""Scores of Langfuse's clients: given one by one or in lists (as events: http_langfuse_ingestion), and read in three versions of the API."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -42,38 +42,6 @@ def langfuse_give_scores(
     response.status_code = 207
     errors = [{"message": f"{one.message} {one.hint}".strip()} for one in wrong]
     return {"accepted": len(outcomes) - len(wrong), "rejected": len(wrong), "errors": errors}
-
-
-@router.post("/ingestion", status_code=207)
-def langfuse_ingestion(
-    body: Annotated[dict[str, Any], Body()], stores: StoresDep, caller: Giver
-) -> dict[str, list[dict[str, Any]]]:
-    """A batch of events: scores are kept, each event answers for itself. Traces come over OTLP, which SDKs since 3 do."""
-    batch = body.get("batch")
-    if not isinstance(batch, list) or len(batch) > _MOST:
-        raise BadInput(f"batch is a list of at most {_MOST:,} events; nothing was kept.")
-    events = [event if isinstance(event, dict) else {} for event in batch]
-    given = [event for event in events if event.get("type") == "score-create"]
-    outcomes = iter(scores.keep(stores, caller, [_judgement(event) for event in given]))
-    answer: dict[str, list[dict[str, Any]]] = {"successes": [], "errors": []}
-    for event in events:
-        name = str(event.get("id", ""))[:256]
-        wrong: BadInput | None = None
-        if event.get("type") == "score-create":
-            outcome = next(outcomes)
-            wrong = outcome if isinstance(outcome, BadInput) else None
-        elif event.get("type") != "sdk-log":
-            wrong = BadInput(
-                f"Events of the type {str(event.get('type'))[:40]!r} are not taken here.",
-                hint="Send traces with an SDK of version 3 or newer, which uses /api/public/otel/v1/traces.",
-            )
-        if wrong is None:
-            answer["successes"].append({"id": name, "status": 201})
-        else:
-            answer["errors"].append(
-                {"id": name, "status": 400, "message": wrong.message, "error": wrong.hint or wrong.message}
-            )
-    return answer
 
 
 @router.get("/v3/scores")
@@ -171,11 +139,6 @@ def langfuse_score(score_id: str, stores: StoresDep, caller: Viewer) -> dict[str
     if not found:
         raise NotFound("There is no such score.", hint="It is there a second after it was given.")
     return score(found[0])
-
-
-def _judgement(event: dict[str, Any]) -> Any:
-    body = event.get("body")
-    return {"timestamp": event.get("timestamp"), **body} if isinstance(body, dict) else body
 
 
 def _numbers(asked: Asked) -> Asked:

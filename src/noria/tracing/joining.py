@@ -1,4 +1,5 @@
-"""Joins what belongs together, whichever the store sees first: log events to the spans whose messages they carry, spans to their traces.
+"""Joins what belongs together, whichever the store sees first: log events to the spans whose messages they carry, pieces to spans, spans to
+their traces.
 
 In: the span and content records of one journal batch. Out: spans with their messages, spans of earlier batches that are to be
 written again, whole, and the rows of their traces. A span's own messages win; what a span got from events says so in its attribute `content`, so that
@@ -15,6 +16,7 @@ import orjson
 from noria.core.records import Span
 from noria.stores import ports
 from noria.tracing import rollup, schema
+from noria.tracing.pieces import is_piece, span_of
 
 _MARK: Final = "content"
 _EVENTS: Final = "log events"
@@ -53,10 +55,12 @@ def joined(spans: ports.Spans, batch: Sequence[Span], contents: Sequence[Sequenc
     there = _stored_starts(spans, {*(ids for ids, span in here.items() if _linked(span)), *told})
     stored = _stored_spans(spans, {ids: there[ids] for ids in told if ids in there})
     new = {ids: span for ids, span in here.items() if ids not in there}
-    waiting = {ids for ids, span in new.items() if ids in told or _wants(span)} | stored.keys()
+    whole = {(row[0], row[1], row[2]) for row in contents if is_piece(row[5])}
+    waiting = {ids for ids, span in new.items() if ids in told or _wants(span)} | stored.keys() | whole
     known = _stored_contents(spans, waiting)
     for row in contents:
         known.setdefault((row[0], row[1], row[2]), {})[(row[3], row[4])] = (row[5], row[6])
+<<<<<<< HEAD
     filled = [_filled(span, known.get(ids, {})) for ids, span in new.items()]
     changed = [_filled(span, known[ids]) for ids, span in stored.items() if _takes(span)]
     return Joined(filled, changed, _traces(spans, [*filled, *changed], there, version))
@@ -69,6 +73,33 @@ def _traces(spans: ports.Spans, fresh: Sequence[Span], there: Mapping[Ids, int],
         groups.setdefault((span.project_id, span.trace_id), []).append(span)
     grown = {ids: start for ids, start in there.items() if ids[:2] in groups}
     known = _stored_briefs(spans, grown) if grown else {}
+=======
+    made = {ids: span for ids in whole if (span := _assembled(ids, known[ids])) is not None}
+    filled = [_filled(span, known.get(ids, {})) for ids, span in new.items() if ids not in whole]
+    filled += [span for ids, span in made.items() if ids not in there]
+    changed = [_filled(span, known[ids]) for ids, span in stored.items() if ids not in whole and _takes(span)]
+    changed += [span for ids, span in made.items() if ids in there and span != stored[ids]]
+    return Joined(filled, changed, _traces(spans, [*filled, *changed], {ids[:2] for ids in there}, version))
+
+
+def late(spans: ports.Spans, told: set[Ids]) -> list[Span]:
+    """Stored spans with messages that another tailer could not know of: `told` are those that log events told of. Raises Unavailable."""
+    stored = _stored_spans(spans, told)
+    known = _stored_contents(spans, set(stored))
+    filled = {
+        ids: _assembled(ids, known.get(ids, {})) or _filled(span, known.get(ids, {})) for ids, span in stored.items()
+    }
+    return [span for ids, span in filled.items() if span != stored[ids]]
+
+
+def _traces(spans: ports.Spans, fresh: Sequence[Span], there: set[tuple[str, str]], version: int) -> list[list[Any]]:
+    """Rows of the traces of `fresh`; of those in `there` some spans have been stored before."""
+    groups: dict[tuple[str, str], list[Span]] = {}
+    for span in fresh:
+        groups.setdefault((span.project_id, span.trace_id), []).append(span)
+    grown = there & groups.keys()
+    known = stored_briefs(spans, grown) if grown else {}
+>>>>>>> main
     rows = _stored_rows(spans, known) if known else {}
     return [rollup.row(group, known.get(trace, ()), rows.get(trace), version) for trace, group in groups.items()]
 
@@ -91,7 +122,7 @@ def _filled(span: Span, events: Mapping[tuple[int, str], tuple[str, str]]) -> Sp
     if not events or not _takes(span):
         return span
     ours = span.attributes.get(_MARK) == _EVENTS
-    in_order = [events[moment] for moment in sorted(events)]
+    in_order = [events[moment] for moment in sorted(events) if not is_piece(events[moment][0])]
     said = [message for row in in_order for message in orjson.loads(row[0])]
     answered = [message for row in in_order for message in orjson.loads(row[1])]
     return replace(
@@ -102,10 +133,17 @@ def _filled(span: Span, events: Mapping[tuple[int, str], tuple[str, str]]) -> Sp
     )
 
 
+def _assembled(ids: Ids, events: Mapping[tuple[int, str], tuple[str, str]]) -> Span | None:
+    """The span that is told of in pieces; None when it is not."""
+    told = [(moment[0], events[moment][0]) for moment in sorted(events) if is_piece(events[moment][0])]
+    return span_of(ids, told) if told else None
+
+
 def _ids(span: Span) -> Ids:
     return (span.project_id, span.trace_id, span.span_id)
 
 
+<<<<<<< HEAD
 def _stored_starts(spans: ports.Spans, wanted: Iterable[Ids]) -> dict[Ids, int]:
     """Every span that is stored of the traces of these, and when it began."""
     rows = _rows(spans, ("project_id", "trace_id", "span_id", "start_ns"), "spans", _traces_of(wanted))
@@ -114,23 +152,39 @@ def _stored_starts(spans: ports.Spans, wanted: Iterable[Ids]) -> dict[Ids, int]:
 
 def _stored_spans(spans: ports.Spans, wanted: Mapping[Ids, int]) -> dict[Ids, Span]:
     rows = _rows(spans, schema.SPAN_COLUMNS, "spans FINAL", _traces_of(wanted), _between("start_ns", wanted.values()))
+=======
+def _stored_ids(spans: ports.Spans, wanted: Iterable[Ids]) -> set[Ids]:
+    """Every span that is stored of the traces of these."""
+    return {_row_ids(row) for row in rows_of(spans, ("project_id", "trace_id", "span_id"), "spans", _traces_of(wanted))}
+
+
+def _stored_spans(spans: ports.Spans, wanted: set[Ids]) -> dict[Ids, Span]:
+    rows = rows_of(spans, schema.SPAN_COLUMNS, "spans FINAL", _traces_of(wanted), of=_spans_of(wanted))
+>>>>>>> main
     return {_row_ids(row): schema.span_of(row) for row in rows if _row_ids(row) in wanted}
 
 
 def _stored_contents(spans: ports.Spans, wanted: set[Ids]) -> dict[Ids, dict[tuple[int, str], tuple[str, str]]]:
     found: dict[Ids, dict[tuple[int, str], tuple[str, str]]] = {}
-    for row in _rows(spans, schema.CONTENT_COLUMNS, "contents FINAL", _traces_of(wanted)):
+    for row in rows_of(spans, schema.CONTENT_COLUMNS, "contents FINAL", _traces_of(wanted), of=_spans_of(wanted)):
         if _row_ids(row) in wanted:
             told = (row["input_messages"], row["output_messages"])
             found.setdefault(_row_ids(row), {})[(row["time_ns"], row["digest"])] = told
     return found
 
 
+<<<<<<< HEAD
 def _stored_briefs(spans: ports.Spans, wanted: Mapping[Ids, int]) -> dict[tuple[str, str], list[Span]]:
     """These spans, by trace, without payloads; the provider's number of an answer is the one attribute."""
     found: dict[tuple[str, str], list[Span]] = {}
     between = _between("start_ns", wanted.values())
     for row in _rows(spans, (*rollup.BRIEF, _ANSWER), "spans FINAL", _traces_of(wanted), between):
+=======
+def stored_briefs(spans: ports.Spans, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], list[Span]]:
+    """Spans of these traces without payloads; the provider's number of an answer is the one attribute."""
+    found: dict[tuple[str, str], list[Span]] = {}
+    for row in rows_of(spans, (*rollup.BRIEF, _ANSWER), "spans FINAL", wanted):
+>>>>>>> main
         answer = row.pop("answer").removeprefix(f"{_NUMBER}=")
         made = Span(**row, attributes={_NUMBER: answer} if answer else {})
         found.setdefault((made.project_id, made.trace_id), []).append(made)
@@ -141,9 +195,24 @@ def _stored_rows(
     spans: ports.Spans, known: Mapping[tuple[str, str], Sequence[Span]]
 ) -> dict[tuple[str, str], dict[str, Any]]:
     """What `traces` says of these; its rows stand at the start of one of their spans, so little of it is read."""
+<<<<<<< HEAD
     between = _between("listed_ns", [span.start_ns for group in known.values() for span in group])
     rows = _rows(spans, rollup.KEPT, "traces FINAL", known.keys(), between)
     return {(row["project_id"], row["trace_id"]): row for row in rows}
+=======
+    # Two rows of one trace are two tailers' (noria.tracing.mending): the first place in the list is the one that stays.
+    rows = sorted(stored_rows(spans, known, rollup.KEPT), key=lambda row: -int(row["listed_ns"]))
+    return {(row["project_id"], row["trace_id"]): row for row in rows}
+
+
+def stored_rows(
+    spans: ports.Spans, known: Mapping[tuple[str, str], Sequence[Span]], columns: Sequence[str]
+) -> list[dict[str, Any]]:
+    """All rows that `traces` has of these, by the starts of their spans."""
+    starts = [span.start_ns for group in known.values() for span in group]
+    between = f"listed_ns BETWEEN {min(starts)} AND {max(starts)}"
+    return rows_of(spans, columns, "traces FINAL", known.keys(), more=between)
+>>>>>>> main
 
 
 def _between(column: str, times: Collection[int]) -> str:
@@ -155,17 +224,30 @@ def _row_ids(row: Mapping[str, Any]) -> Ids:
     return (row["project_id"], row["trace_id"], row["span_id"])
 
 
+def _spans_of(wanted: Iterable[Ids]) -> set[str]:
+    return {ids[2] for ids in wanted}
+
+
 def _traces_of(wanted: Iterable[Ids]) -> set[tuple[str, str]]:
     return {ids[:2] for ids in wanted}
 
 
-def _rows(
-    spans: ports.Spans, columns: Sequence[str], table: str, wanted: Iterable[tuple[str, str]], more: str = "1"
+def rows_of(
+    spans: ports.Spans,
+    columns: Sequence[str],
+    table: str,
+    wanted: Iterable[tuple[str, str]],
+    *,
+    more: str = "1",
+    of: Collection[str] = (),
 ) -> list[dict[str, Any]]:
-    """Rows of these traces (project, id), which the tables are ordered by."""
+    """Rows of these traces (project, id), which the tables are ordered by; `of`: the spans that one asks for, others may come as well."""
     wished = set(wanted)
     traces = sorted({trace for _, trace in wished})
     projects = sorted({project for project, _ in wished})
+    named = {"spans": ",".join(of)} if 0 < len(of) <= _AT_ONCE else {}
+    if named:
+        more = f"span_id IN splitByChar(',', {{spans:String}}) AND {more}"
     sql = schema.select(
         columns,
         f"FROM {table} WHERE project_id IN {{projects:Array(String)}}"
@@ -174,6 +256,6 @@ def _rows(
     found: list[dict[str, Any]] = []
     for start in range(0, len(traces), _AT_ONCE):
         part = ",".join(traces[start : start + _AT_ONCE])
-        rows = spans.query(sql, {"projects": projects, "traces": part})
+        rows = spans.query(sql, {"projects": projects, "traces": part, **named})
         found += [row for row in rows if (row["project_id"], row["trace_id"]) in wished]
     return found

@@ -4,6 +4,7 @@ A column of theirs is an expression of ours and a kind; an operator of a kind is
 neither table knows is refused by name, so that nobody reads more than was asked for.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -11,12 +12,14 @@ from typing import Any, Final
 import orjson
 
 from noria.core.errors import BadInput
+from noria.tracing import schema
 from noria.tracing.langfuse_shapes import TYPES
 from noria.tracing.reading import nanoseconds
 from noria.web.langfuse import words
 
 Conditions = tuple[list[str], dict[str, Any]]
 _MOST: Final = 50
+_SPAN_ID: Final = re.compile(r"[0-9a-f]{16}")
 _TYPE: Final = "JSONExtractString(attributes, 'langfuse.observation.type')"
 _KINDS: Final = ", ".join(f"'{kind}'" for kind in TYPES)
 _NAMES: Final = ", ".join(f"'{name}'" for name in TYPES.values())
@@ -88,6 +91,13 @@ _ARRAY: Final = {
 _ORDER: Final = {sign: f"{{column}} {sign} {{value}}" for sign in ("=", ">", "<", ">=", "<=")}
 _TRUTH: Final = {"=": "{column} = {value}", "<>": "{column} != {value}"}
 _EMPTY: Final = {"is null": "{column} = ''", "is not null": "{column} != ''"}
+
+
+def of_own_id(observation_id: str) -> Conditions:
+    """The observation of this id, or that its client (an older SDK) calls so."""
+    if _SPAN_ID.fullmatch(observation_id):
+        return of_parameters({"id": observation_id})
+    return ["has(facts, {own:String})"], {"own": f"langfuse.observation.id={observation_id}"[: schema.FACT]}
 
 
 def of_parameters(given: Mapping[str, Any]) -> Conditions:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from noria.core.records import Span
 from noria.stores.connect import Stores
 from noria.tracing import outline, schema
+from noria.tracing.imports import items
 from noria.tracing.langfuse_filters import Conditions
 from noria.tracing.langfuse_shapes import EXPERIMENT, Told
 from noria.tracing.reading import OF_TRACES, ask, nanoseconds
@@ -87,14 +88,20 @@ def traces(
 
 
 def trace_spans(stores: Stores, project_id: str, trace_id: str) -> list[Span]:
-    """Its spans, oldest first. Raises NotFound."""
+    """Its spans, oldest first; `trace_id` may be what an older SDK calls it. Raises NotFound."""
+    if not trace_id.strip():
+        raise outline.missing()
     rows = ask(
         stores,
         schema.select(
             schema.SPAN_COLUMNS,
             f"{OF_TRACES} ORDER BY start_ns, span_id LIMIT {{most:UInt32}}",
         ),
+<<<<<<< HEAD
         {"project": project_id, "traces": [trace_id.lower()], "most": _MOST},
+=======
+        {"project": project_id, "trace": items.trace_id(trace_id), "most": _MOST},
+>>>>>>> main
     )
     if not rows:
         raise outline.missing()

@@ -5,7 +5,6 @@ name are the same, because the id is the score's key.
 """
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -18,14 +17,13 @@ from noria.core.errors import BadInput
 from noria.core.records import Score, ScoreType
 from noria.stores.connect import Stores
 from noria.tracing import schema, service
+from noria.tracing.imports import items
 from noria.tracing.langfuse_shapes import DATA_TYPES
 from noria.tracing.reading import ask, nanoseconds
 from noria.web.auth import Caller
 from noria.web.paging import Page, cut, decode
 from noria.web.problems import describe
 
-_TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
-_SPAN_ID: Final = re.compile(r"[0-9a-f]{16}")
 _TYPES: Final[Mapping[str, ScoreType]] = {
     "NUMERIC": "numeric",
     "BOOLEAN": "boolean",
@@ -171,7 +169,7 @@ def _conditions(asked: Asked) -> tuple[list[str], dict[str, Any]]:
     lists = {
         "score_id": asked.id,
         "name": asked.name,
-        "trace_id": [one.lower() for one in asked.trace],
+        "trace_id": [_trace_id(one) for one in asked.trace],
         "span_id": [one.lower() for one in asked.span],
         "session_id": asked.session,
         "author_id": asked.author,
@@ -224,18 +222,22 @@ def _score(caller: Caller, one: Any) -> Score:
 
 
 def _target(given: Given) -> dict[str, str]:
-    trace_id, span_id = (given.traceId or "").lower(), (given.observationId or "").lower()
+    trace_id = _trace_id(given.traceId or "")
+    span_id = items.span_id(given.observationId, trace_id)
     judged = [bool(trace_id or given.sessionId), bool(given.datasetRunId)]  # some clients name a trace's session, too
     if sum(judged) != 1:
         raise BadInput("A score judges one thing.", hint="Give traceId (and observationId), sessionId or datasetRunId.")
-    if trace_id and not _TRACE_ID.fullmatch(trace_id):
-        raise BadInput("traceId must be 32 hex digits.", hint="create_trace_id(seed=…) makes one of an id of yours.")
-    if span_id and not (trace_id and _SPAN_ID.fullmatch(span_id)):
-        raise BadInput("observationId must be 16 hex digits, beside the traceId.")
+    if span_id and not trace_id:
+        raise BadInput("observationId stands beside the traceId.")
     for text in (given.name, given.sessionId or "", given.id or "", given.comment or ""):
         if "\x00" in text:
             raise BadInput("A score's texts hold no NUL.")
     return {"trace_id": trace_id, "span_id": span_id, "session_id": "" if trace_id else given.sessionId or ""}
+
+
+def _trace_id(text: str) -> str:
+    """As the trace has it; older SDKs name it by a UUID, or by any text."""
+    return items.trace_id(text) if text.strip() else ""
 
 
 def _worth(given: Given) -> dict[str, Any]:

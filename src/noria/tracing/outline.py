@@ -15,7 +15,11 @@ from noria.core.errors import NotFound
 from noria.core.records import Span
 from noria.stores.connect import Stores
 from noria.tracing import conditions, filters, schema
+<<<<<<< HEAD
 from noria.tracing.reading import OF_TRACES, ROWS_OF_TRACES, ask, moment
+=======
+from noria.tracing.reading import ask, moment, nanoseconds
+>>>>>>> main
 from noria.tracing.records import Outline, Step, Totals
 from noria.tracing.totals import totals
 from noria.tracing.tree import in_reading_order
@@ -38,7 +42,20 @@ FROM (
         (length(input_messages) > 2) + 2 * (length(output_messages) > 2) AS says
     INSIDE ORDER BY start_ns, span_id LIMIT {most:UInt32}
 )
+<<<<<<< HEAD
 """.replace("INSIDE", OF_TRACES)
+=======
+""".replace("INSIDE", _IN_TRACE)
+# A row keeps the place in the list that the trace got first: the start of one of its spans.
+_TOLD: Final = schema.select(
+    (
+        *schema.SUMMED,
+        "length(calls.span_id) AS made",
+        "arrayDistinct(arrayFilter(x -> notEmpty(x), arrayMap((a, b) -> if(empty(a), b, a), calls.served_model, calls.requested_model))) AS models",
+    ),
+    "FROM traces FINAL WHERE project_id = {project:String} AND listed_ns BETWEEN {first:Int64} AND {last:Int64} AND trace_id = {trace:String}",
+)
+>>>>>>> main
 _SEARCHED: Final = "lower(concat(name, ' ', error_message, ' ', input_messages, ' ', output_messages, ' ', attributes))"
 
 
@@ -152,6 +169,17 @@ def used(stores: Stores, whole: Outline, project_id: str) -> Totals | None:
         )
         for row in rows
     )
+
+
+def told(stores: Stores, whole: Outline, project_id: str) -> tuple[Totals, list[str]] | None:
+    """What its row in `traces` says its model calls used, each counted once, and the models; None while there is no row."""
+    first = nanoseconds(whole.start)
+    values = {"trace": whole.trace_id, "first": first, "last": first + int((whole.duration_ms + 1) * 1_000_000)}
+    rows = ask(stores, _TOLD, {"project": project_id, **values})
+    if not rows:
+        return None
+    sums = {name: rows[0][name] for name in schema.SUMMED}
+    return Totals(calls=rows[0]["made"], **sums), rows[0]["models"]
 
 
 def search(stores: Stores, project_id: str, trace_id: str, text: str) -> list[str]:

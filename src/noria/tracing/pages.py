@@ -20,6 +20,7 @@ from noria.stores.connect import Stores
 from noria.tracing import (
     filters,
     pages_figures,
+    pages_imports,
     pages_media,
     pages_people,
     pages_scores,
@@ -32,6 +33,7 @@ from noria.tracing import (
 )
 from noria.tracing.filters import BadFilter
 from noria.tracing.records import TraceFilter, TraceRow, Traffic
+from noria.web.actions import MOST_TICKED
 from noria.web.auth import Caller, allow
 from noria.web.deps import StoresDep
 from noria.web.i18n import of_request, words
@@ -46,6 +48,8 @@ Text = Annotated[str, Query(max_length=500)]
 Columns = Annotated[Sequence[str], Query(max_length=20)]
 
 _COUNTED: Final = 100
+_FOUND: Final = 10_000
+"""So many results of a search are counted: as many as become a dataset at once."""
 _NEWEST: Final = 5
 _TAILED: Final = 50
 _COOKIE: Final = "trace_columns"
@@ -146,6 +150,8 @@ def list_page(
         fields=filters.FIELDS.values(),
         all_columns=COLUMNS,
         gateway=stores.settings.gateway_url,
+        server=stores.settings.public_url or stores.settings.server_url,
+        most_ticked=MOST_TICKED,
     )
 
 
@@ -178,6 +184,15 @@ def fresh_part(
         _nothing(),
     )
     return render(request, caller, "tracing/_fresh.html", count=len(page.items), more=page.next is not None)
+
+
+@router.get("/traces/fragments/count")
+def count_part(
+    *, request: Request, stores: StoresDep, caller: Viewer, asked: Annotated[Filters, Depends()]
+) -> Response:
+    """How many traces a search finds; it is asked for once, after the list is shown."""
+    count = service.count_traces(stores, caller.project_id, asked.which(), _FOUND + 1)
+    return render(request, caller, "tracing/_count.html", count=min(count, _FOUND), more=count > _FOUND)
 
 
 @router.post("/traces/views")
@@ -287,6 +302,7 @@ def _time(text: str) -> datetime:
 
 
 router.include_router(pages_figures.router)
+router.include_router(pages_imports.router)
 router.include_router(pages_media.router)
 router.include_router(pages_people.router)
 router.include_router(pages_scores.router)

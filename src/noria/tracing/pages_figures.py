@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from noria.core import clock
-from noria.core.errors import BadInput
+from noria.core.errors import BadInput, Sentence
 from noria.stores.connect import Stores
 from noria.tracing import figures, filters, views
 from noria.tracing.figures import BY, By, Question
@@ -152,7 +152,10 @@ def _time(name: str, since: str, until: str) -> tuple[datetime, datetime, str]:
     if since:
         return _moment(since), _moment(until) if until else now, ""
     if name not in TIMES:
-        raise BadInput(f"{name[:20]!r} is no time.", hint=f"One of {', '.join(TIMES)}, or since and until.")
+        raise BadInput(
+            Sentence("{name!r} is no time.", name=name[:20]),
+            hint=Sentence("One of {times}, or since and until.", times=", ".join(TIMES)),
+        )
     return now - timedelta(days=TIMES[name]), now, name
 
 
@@ -161,7 +164,7 @@ def _moment(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError as error:
-        raise BadInput(f"{text!r} is no moment.", hint="Like 2026-05-01T12:00.") from error
+        raise BadInput(Sentence("{text!r} is no moment.", text=text), hint="Like 2026-05-01T12:00.") from error
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
@@ -217,6 +220,10 @@ def _lines(points: Sequence[tuple[str, datetime, float | None]], say: Callable[[
         for name, time, value in points
         if value is not None
     ]
-    return charts.line(
+    spec = charts.line(
         rows, x=say("time"), y=title, series=say("group") if named else None, time=True, zero=True, y_title=title
     )
+    if points:  # all charts of a page show the same time, also where little happened
+        times = [time for _, time, _ in points]
+        spec["encoding"]["x"]["scale"] = {"domain": [f"{one:%Y-%m-%dT%H:%M:%SZ}" for one in (min(times), max(times))]}
+    return spec

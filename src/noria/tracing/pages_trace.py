@@ -58,6 +58,11 @@ class Shown:
         return views.turns(self.span.get("output_messages", []))
 
     @property
+    def documents(self) -> list[views.Document]:
+        """What it found, when it is a retrieval."""
+        return views.documents(self.span.get("output_messages", [])) if self.step.kind == "retrieval" else []
+
+    @property
     def files(self) -> list[Reference]:
         """Media files that the span speaks of, each once."""
         found = references(
@@ -82,7 +87,8 @@ class Opened:
     """Place of the chosen span in reading order."""
     scores: list[ScoreView]
     used: Totals
-    """Of all its model calls; of the top span alone when there are too many to count."""
+    """Of all its model calls; of the top span alone for the moment in which the trace has no row yet."""
+    models: list[str]
 
 
 def _open(stores: Stores, project_id: str, trace_id: str, span_id: str = "") -> Opened:
@@ -100,8 +106,8 @@ def _open(stores: Stores, project_id: str, trace_id: str, span_id: str = "") -> 
     top = shown(whole.head)
     names = ("input_tokens", "output_tokens", "cached_tokens", "cost_micros")
     own = Totals(calls=1, **{name: top.span.get(name, 0) for name in names})
-    used = outline.used(stores, whole, project_id) or own
-    return Opened(whole, top, shown(chosen), places[chosen], scores, used)
+    used, models = outline.told(stores, whole, project_id) or (own, [top.span.get("served_model", "")])
+    return Opened(whole, top, shown(chosen), places[chosen], scores, used, [one for one in models if one])
 
 
 @router.get("/traces/compare")
@@ -116,13 +122,16 @@ def compare_page(
     found, away = views.reach(lambda: [_open(stores, caller.project_id, one) for one in traces], nothing)
     if len(found) != 2:
         return render(request, caller, "tracing/away.html", away=away, trace_id=" · ".join(traces))
-    given, wanted = ("\n".join(turn.text for turn in one.top.answered) for one in found)
+    answers = [views.pretty("\n".join(turn.text for turn in one.top.answered)) for one in found]
+    edits = views.difference(*answers)
     return render(
         request,
         caller,
         "tracing/compare.html",
         pair=found,
-        edits=views.difference(given, wanted),
+        answers=answers,
+        same=answers[0] == answers[1],
+        edits=edits if views.alike(edits) else [],
         opinions=[views.opinion(one.scores) for one in found],
     )
 
@@ -171,6 +180,7 @@ def trace_page(
         **_judgements(opened),
         top=opened.top,
         used=opened.used,
+        models=opened.models,
         chosen=opened.chosen,
         place=opened.at,
         title=opened.top.title,
@@ -222,7 +232,7 @@ def _judgements(opened: Opened) -> dict[str, Any]:
     """Who said what, newest first, with corrections as differences from the answer."""
     given = "\n".join(turn.text for turn in opened.top.answered)
     scores = [
-        (score, views.sign(score), views.difference(given, score.correction) if score.correction else [])
+        (score, views.sign(score), views.corrected(given, score.correction) if score.correction else [])
         for score in reversed(opened.scores)
     ]
     return {"trace": opened.whole, "scores": scores}

@@ -108,6 +108,30 @@ def _known(stores: Stores, values: Mapping[str, Any]) -> _Known:
     return _Known((row["first"], row["last"]), (row["last"] - row["first"]) * _FIRST // row["n"] + 1)
 
 
+def count(stores: Stores, project_id: str, which: Where, most: int) -> int:
+    """How many traces these are, counted up to `most`: newest first where a condition looks into all spans. Raises Unavailable."""
+    plain, values = ["project_id = {project:String}", *which.plain], {**which.values, "project": project_id}
+    if not which.wide:
+        return _count(stores, plain, values, most)
+    found = _ends(stores, plain, values)
+    if found is None:
+        return 0
+    first, last = found
+    wanted = [*plain, "listed_ns >= {from_ns:Int64} AND listed_ns < {to_ns:Int64}", *which.wide]
+    counted, end, back = 0, last + 1, _known(stores, values).window
+    while end > first and counted < most:
+        start = max(end - back, first)
+        counted += _count(stores, wanted, {**values, "from_ns": start, "to_ns": end}, most - counted)
+        end, back = start, back * 2
+    return counted
+
+
+def _count(stores: Stores, wanted: list[str], values: Mapping[str, Any], most: int) -> int:
+    some = f"SELECT 1 FROM traces FINAL WHERE {' AND '.join(wanted)} LIMIT {{most:UInt32}}"  # noqa: S608 - no value is in it
+    sql = f"SELECT count() AS number FROM ({some})"  # noqa: S608
+    return int(ask(stores, sql, {**values, "most": most})[0]["number"])
+
+
 def _ends(stores: Stores, wanted: list[str], values: Mapping[str, Any]) -> tuple[int, int] | None:
     """Where the first and the last trace of these stand; None when there is none."""
     one = f"(SELECT listed_ns FROM traces WHERE {' AND '.join(wanted)} ORDER BY listed_ns"  # noqa: S608 - no value is in it

@@ -7,6 +7,7 @@ from noria.tracing import (
     http_figures,
     http_imports,
     http_langfuse,
+    http_langfuse_ingestion,
     http_langfuse_media,
     http_langfuse_scores,
     http_scores,
@@ -20,5 +21,6 @@ router.include_router(http_imports.router)
 router.include_router(http_scores.router)
 router.include_router(otlp_http.router)
 router.include_router(http_langfuse.router)
+router.include_router(http_langfuse_ingestion.router)
 router.include_router(http_langfuse_scores.router)
 router.include_router(http_langfuse_media.router)

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import Connection, delete, func, insert, select
 
 from noria.core import clock, ids
-from noria.core.errors import BadInput, Conflict, NotFound
+from noria.core.errors import BadInput, Conflict, NotFound, Sentence
 from noria.governance import audit
 from noria.stores.connect import Stores
 from noria.tracing import filters
@@ -49,7 +49,9 @@ def save_view(
     with stores.database.begin() as connection:
         connection.execute(delete(saved_views).where(own & (saved_views.c.name == name)))
         if connection.execute(select(func.count()).select_from(saved_views).where(own)).scalar_one() >= MOST:
-            raise Conflict(f"You have {MOST} views, which is the most.", hint="Delete one that you do not need.")
+            raise Conflict(
+                Sentence("You have {n} views, which is the most.", n=MOST), hint="Delete one that you do not need."
+            )
         values = {"name": name, "q": q, "traffic": traffic, "columns": list(columns), "created_at": clock.now()}
         connection.execute(insert(saved_views).values(id=view_id, project_id=project_id, person_id=person_id, **values))
         _record(connection, project_id, person_id, "view.save", view_id)

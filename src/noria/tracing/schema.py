@@ -3,7 +3,7 @@
 `spans` is wide and ordered by trace: one trace is one read. `traces` holds one narrow row for each trace, ordered by time, with
 what its model calls were and used in arrays: lists, search and live figures read nothing else, FINAL (a trace that grew has
 several rows until the store merges them). `scores` keeps the last of several under one key. `contents` holds the
-messages that log events told of a span. All but `scores` are cut by project and week, so that retention
+messages that log events told of a span, and the pieces in which some clients tell of one (noria.tracing.pieces). All but `scores` are cut by project and week, so that retention
 (noria.tracing.retention) drops partitions; by day they would be many small parts, and reading costs by the part. Times are integers (nanoseconds since 1970 UTC): no zone can be lost on the way.
 """
 
@@ -21,7 +21,7 @@ PREVIEW: Final = 300
 SEARCHED: Final = 20_000
 """Characters of a trace's input and output, each, that search looks at."""
 _FACTS: Final = 100
-_FACT: Final = 200
+FACT: Final = 200
 """Attributes of a root span that filters find without reading all of them, and characters of each."""
 _ESCAPED: Final = re.compile(r"\\+u([0-9a-fA-F]{4})|\\+([\"/])")
 
@@ -119,7 +119,7 @@ def facts(attributes: Mapping[str, Any]) -> list[str]:
                 waiting.append((f"{start}{key}.", dict(value)))
             elif value is not None and len(found) < _FACTS:
                 said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-                found.append(f"{start}{key}={said}"[:_FACT])
+                found.append(f"{start}{key}={said}"[:FACT])
     return found
 
 
@@ -170,6 +170,11 @@ def statements() -> Iterable[str]:
         f"CREATE TABLE IF NOT EXISTS contents (project_id {_LOW}, trace_id String, span_id String, time_ns Int64,"
         f" digest String, input_messages {_BIG}, output_messages {_BIG}) ENGINE = ReplacingMergeTree"
         f" {_BY_WEEK.replace('start_ns', 'time_ns')} ORDER BY (project_id, trace_id, span_id, time_ns, digest)"
+    )
+    # Who carries into this store now, by the store's own clock: noria.tracing.second_look.
+    yield (
+        "CREATE TABLE IF NOT EXISTS carriers (carrier String, at DateTime DEFAULT now())"
+        " ENGINE = ReplacingMergeTree ORDER BY carrier TTL at + INTERVAL 1 DAY"
     )
     kinds = {f.name: "Int64" if f.name == "time_ns" else "String" for f in fields(Score)}
     kinds |= {"number": "Nullable(Float64)", "project_id": _LOW, "name": _LOW, "source": _LOW, "label": _LOW}

@@ -43,6 +43,11 @@ def list_traces(
     return Page([_trace_row(row, scores.get(row["trace_id"], [])) for row in page.items], page.next)
 
 
+def count_traces(stores: Stores, project_id: str, which: TraceFilter, most: int) -> int:
+    """How many traces there are like that; `most` when there are as many or more. Raises BadFilter, Unavailable."""
+    return reading.count(stores, project_id, conditions_of(which), most)
+
+
 def get_trace(stores: Stores, project_id: str, trace_id: str) -> Trace:
     """One trace as a tree. Spans whose parent has not arrived stand at the top. Raises NotFound, Unavailable."""
     trace_id = trace_id.lower()

@@ -25,6 +25,8 @@ BAD: Final = frozenset({"bad", "negative", "wrong", "incorrect", "no", "down", "
 PIECE: Final = 200
 """Spans of a trace that its page shows at a time."""
 _LONGEST_DIFF: Final = 20_000
+_ALIKE: Final = 0.5
+"""Share of an answer's letters that another one must repeat, in order, before their difference is shown."""
 _LONGEST_TURN: Final = 50_000
 _LONGEST_VALUE: Final = 4_000
 """Characters of a message, and of one value of a span's JSON, that come with a page."""
@@ -72,6 +74,37 @@ def turns(messages: Iterable[Mapping[str, Any]]) -> list[Turn]:
 
 
 @dataclass(frozen=True, slots=True)
+class Document:
+    """One document that a retrieval found."""
+
+    text: str
+    id: str = ""
+    score: float | None = None
+    length: int = 0
+    """Characters in all, when `text` is only the beginning."""
+
+
+def documents(messages: Iterable[Mapping[str, Any]]) -> list[Document]:
+    """What a retrieval brought, in its order: a message each, or one message that is a JSON list of them."""
+    found = []
+    for message in messages:
+        content = message.get("content")
+        value = _parsed(content) if isinstance(content, str) else content
+        items = value if isinstance(value, list) else [{"content": content, **(message.get("document") or {})}]
+        found += [_document(item.get("document") or item) for item in items if isinstance(item, dict)]
+    return found
+
+
+def _document(item: Mapping[str, Any]) -> Document:
+    text = str(next((item[name] for name in ("content", "text", "page_content") if item.get(name)), ""))
+    score = item.get("score")
+    number = float(score) if isinstance(score, int | float) and math.isfinite(score) else None
+    return Document(
+        text[:_LONGEST_TURN], str(item.get("id") or ""), number, len(text) if len(text) > _LONGEST_TURN else 0
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Opinion:
     """What people thought of an answer, in three marks."""
 
@@ -95,7 +128,7 @@ def sign(score: ScoreView) -> int:
 
 
 def difference(given: str, wanted: str) -> list[Edit]:
-    """The way from the answer that was given to the one that should have been, word by word."""
+    """The way from one answer to another, word by word. `alike` says whether it is worth reading."""
     left, right = pretty(given), pretty(wanted)
     if left == right:
         return [("same", left)]
@@ -104,15 +137,35 @@ def difference(given: str, wanted: str) -> list[Edit]:
     word = _WORD if _parsed(given) is None or _parsed(wanted) is None else _JSON_WORD
     a, b = word.findall(left), word.findall(right)
     edits: list[Edit] = []
+    gone, come = "", ""
     for kind, a0, a1, b0, b1 in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
-        if kind == "equal":
-            edits.append(("same", "".join(a[a0:a1])))
-            continue
-        if a0 < a1:
-            edits.append(("given", "".join(a[a0:a1])))
-        if b0 < b1:
-            edits.append(("wanted", "".join(b[b0:b1])))
-    return edits
+        left, right = "".join(a[a0:a1]), "".join(b[b0:b1])
+        if kind == "equal" and (left.strip() or not (gone or come)):
+            edits += [*_edits(gone, come), ("same", left)]
+            gone, come = "", ""
+        else:  # words that all differ are one change, whatever lies between them
+            gone, come = gone + left, come + right
+    return edits + _edits(gone, come)
+
+
+def alike(edits: Sequence[Edit]) -> bool:
+    """Whether two texts have so much in common that their difference tells more than the two of them side by side."""
+    sizes = {"same": 0, "given": 0, "wanted": 0}
+    for kind, text in edits:
+        sizes[kind] += sum(not letter.isspace() for letter in text)
+    most = max(sizes["given"], sizes["wanted"]) + sizes["same"]
+    return sizes["same"] >= _ALIKE * most
+
+
+def corrected(given: str, wanted: str) -> list[Edit]:
+    """A correction as the way to it from the answer, or as it stands when the two have little in common."""
+    edits = difference(given, wanted)
+    return edits if alike(edits) else [("wanted", pretty(wanted))]
+
+
+def _edits(gone: str, come: str) -> list[Edit]:
+    both: list[Edit] = [("given", gone), ("wanted", come)]
+    return [one for one in both if one[1]]
 
 
 def pretty(text: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from fastapi import Request
 
 from noria.core import clock
+from noria.core.errors import Sentence
 
 LANGUAGES: Final[Mapping[str, str]] = {"en": "English", "ko": "한국어"}
 
@@ -34,8 +35,11 @@ class Words:
         self.language = language
         self._catalogue = catalogue() if language == "ko" else {}
 
-    def __call__(self, text: str, **values: Any) -> str:
-        """`text` in this language; `{name}` is replaced by the value of that name."""
+    def __call__(self, text: str, /, **values: Any) -> str:
+        """`text` in this language; `{name}` is replaced by the value of that name. A Sentence brings its own values."""
+        if isinstance(text, Sentence):
+            own = {name: self(value) if isinstance(value, Sentence) else value for name, value in text.values.items()}
+            return self(text.template, **own)
         words = self._catalogue.get(text, text)
         return words.format_map(values) if values else words
 

@@ -57,9 +57,16 @@ def openinference(attributes: Mapping[str, Any]) -> list[Message]:
 
 
 def documents(attributes: Mapping[str, Any]) -> list[Message]:
-    """retrieval.documents.N.document.content: each document is what the tool "retrieval" brought."""
-    held = [item.get("document", item) for item in _items(tree(attributes))]
-    return [{"role": "tool", "content": str(item.get("content") or "")} for item in held if isinstance(item, dict)]
+    """retrieval.documents.N.document.content: each document is what the tool "retrieval" brought, with its id, score and metadata."""
+    found = []
+    for item in _items(tree(attributes)):
+        held = item.get("document", item)
+        if isinstance(held, dict):
+            told = {name: decoded(value) if isinstance(value, str) else value for name, value in held.items()}
+            about = {name: told[name] for name in ("id", "score", "metadata") if told.get(name) not in (None, "")}
+            message = {"role": "tool", "content": str(held.get("content") or "")}
+            found.append({**message, "document": about} if about else message)
+    return found
 
 
 def texts(attributes: Mapping[str, Any]) -> list[Message]:

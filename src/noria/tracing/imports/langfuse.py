@@ -5,6 +5,7 @@ OpenTelemetry exporter writes. A trace there is no span; here it becomes the spa
 exported without traces (Langfuse's enriched observations) tell of their trace themselves, and the first of them is the root.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -50,7 +51,7 @@ class Langfuse:
         if kind == "trace":
             return _trace(found)
         if kind == "observation":
-            return [_observation(found, trace_id(found.get("trace_id")), {}, below=self._traces)]
+            return [observation_of(found, trace_id(found.get("trace_id")), {}, below=self._traces)]
         if kind == "score":
             return [_score(found)]
         raise Refused("it is no trace, observation or score of Langfuse")
@@ -74,14 +75,15 @@ def _kind(row: Row) -> str:
 def _trace(row: Row) -> Iterator[Item]:
     trace = trace_id(row.get("id"))
     observations = [small(item) for item in objects_of(row.get("observations"))]
-    below = [_observation(item, trace, row, below=True) for item in observations]
-    yield _root(row, trace, below)
+    below = [observation_of(item, trace, row, below=True) for item in observations]
+    yield root_of(row, trace, below)
     yield from below
     for score in objects_of(row.get("scores")):
         yield _score({"trace_id": row.get("id"), **small(score)})
 
 
-def _root(row: Row, trace: str, below: list[Raw]) -> Raw:
+def root_of(row: Row, trace: str, below: list[Raw]) -> Raw:
+    """The span that stands for a trace, above those of its observations."""
     start = nanoseconds(row.get("timestamp"))
     seconds = row.get("latency")
     lasts = round(float(seconds) * 10**9) if isinstance(seconds, int | float) and 0 < seconds < 10**7 else 0
@@ -96,7 +98,7 @@ def _root(row: Row, trace: str, below: list[Raw]) -> Raw:
     }
     return raw(
         trace=trace,
-        span=_above(trace),
+        span=above(trace),
         parent="",
         name=row.get("name") or "trace",
         start=min([start, *(one.start_ns for one in below)]),
@@ -106,12 +108,13 @@ def _root(row: Row, trace: str, below: list[Raw]) -> Raw:
     )
 
 
-def _above(trace: str) -> str:
+def above(trace: str) -> str:
     """The id of the span that stands for a trace."""
     return span_id(f"the trace {trace}", trace)
 
 
-def _observation(row: Row, trace: str, of: Row, *, below: bool) -> Raw:
+def observation_of(row: Row, trace: str, of: Row, *, below: bool) -> Raw:
+    """The span of an observation; `of` is its trace as far as it is told, `below`: that trace is a span. Raises Refused."""
     parent = span_id(row.get("parent_observation_id"), trace)
     start, level = nanoseconds(row.get("start_time")), str(row.get("level") or "").upper()
     attributes = {
@@ -136,7 +139,7 @@ def _observation(row: Row, trace: str, of: Row, *, below: bool) -> Raw:
     return raw(
         trace=trace,
         span=span_id(row["id"], trace),
-        parent=parent or (_above(trace) if below else ""),
+        parent=parent or (above(trace) if below else ""),
         name=row.get("name") or row.get("type"),
         start=start,
         end=nanoseconds(row.get("end_time")) or start,
@@ -191,9 +194,10 @@ def _cost(row: Row) -> Any:
 
 def _number(value: Any) -> float | None:
     try:
-        return None if value is None or isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+        number = None if value is None or isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return number if number is not None and math.isfinite(number) else None
 
 
 def _iso(value: Any) -> str | None:

@@ -16,6 +16,7 @@ import orjson
 from noria.core import clock, ids
 from noria.core.errors import BadInput
 from noria.core.records import Score
+from noria.governance import projects
 from noria.stores.connect import Stores
 from noria.tracing.imports import langfuse, langsmith, mlflow, otlp, phoenix
 from noria.tracing.imports.items import Item, Judgement, Reader
@@ -54,7 +55,9 @@ class Tally:
     """Spans at the top of a trace."""
     scores: int = 0
     old: int = 0
-    """Spans older than keep_span_days, which the hourly retention drops."""
+    """Spans older than `keep_days`, which the hourly retention drops."""
+    keep_days: int = 0
+    """How long the project's spans stay."""
     refused: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     places: list[dict[str, Any]] = field(default_factory=list)
@@ -91,11 +94,11 @@ class Import:
             raise BadInput("There is no file to import.")
         self._stores, self._project, self._files, self._dry = stores, project_id, files, dry_run
         self._heads = [few(file.path) for file in files]
-        self.tally = Tally(tool=tool if tool != "auto" else self._guess())
+        self.tally = Tally(tool=tool if tool != "auto" else self._guess(), keep_days=_keep_days(stores, project_id))
         self._reader = self._make_reader(self.tally.tool)
         self._waiting: list[dict[str, Any]] = []
         self._bytes = 0
-        self._oldest = clock.now_ns() - stores.settings.keep_span_days * _DAY
+        self._oldest = clock.now_ns() - self.tally.keep_days * _DAY
 
     def run(self, progress: Progress, state: Path | None = None) -> Tally:
         """Take every row. `progress` gets bytes done, bytes in all and a note. Raises Unavailable on a full disk."""
@@ -198,6 +201,11 @@ class Import:
 
     def _note(self) -> str:
         return f"{self.tally.spans:,} spans and {self.tally.scores:,} scores, {self.tally.refused:,} refused"
+
+
+def _keep_days(stores: Stores, project_id: str) -> int:
+    with stores.database.read() as connection:
+        return projects.keep_span_days(connection).get(project_id, stores.settings.keep_span_days)
 
 
 def _score(told: Judgement, project_id: str) -> dict[str, Any]:

@@ -17,11 +17,11 @@ _DETAILS: Final = "gen_ai.client.inference.operation.details"
 _EVENTS: Final = frozenset({"system", "user", "assistant", "tool"})
 
 
-def contents(records: Iterable[RawLog], project_id: str) -> tuple[list[dict[str, Any]], int]:
-    """Content records, and how many log records were not for us."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+def contents(records: Iterable[tuple[str, RawLog]]) -> tuple[list[dict[str, Any]], int]:
+    """Content records of log records (each with the project it goes to), and how many of these were not for us."""
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
     others = 0
-    for record in records:
+    for project_id, record in records:
         said, answered = _sides(record)
         try:
             check_ids(record.trace_id, record.span_id)
@@ -30,7 +30,7 @@ def contents(records: Iterable[RawLog], project_id: str) -> tuple[list[dict[str,
         if not said and not answered:
             others += 1
             continue
-        ids = (record.trace_id, record.span_id)
+        ids = (project_id, record.trace_id, record.span_id)
         made = found.setdefault(ids, _empty(record, project_id))
         made["input_messages"] += said
         made["output_messages"] += answered

@@ -32,10 +32,11 @@ def spans(data: bytes) -> Iterator[Raw | Refused]:
 def logs(data: bytes) -> Iterator[RawLog | Refused]:
     """The log records of an export request. Raises BadInput."""
     for part in _items(_parse(data), "resourceLogs"):
+        project = _attributes(_object(part, "resource")).get("noria.project")
         for group in _items(part, "scopeLogs"):
             for record in _items(group, "logRecords"):
                 try:
-                    yield _log(record)
+                    yield _log(record, project)
                 except Refused as reason:
                     yield reason
 
@@ -61,12 +62,12 @@ def _parse(data: bytes) -> dict[str, Any]:
     return found
 
 
-def _log(record: dict[str, Any]) -> RawLog:
+def _log(record: dict[str, Any], project: Any) -> RawLog:
     attributes = _attributes(record)
     name = record.get("eventName") or attributes.get("event.name", "")
     time = _whole(record.get("timeUnixNano")) or _whole(record.get("observedTimeUnixNano"))
     body = _value(record.get("body"), 0)
-    return RawLog(_hex(record, "traceId"), _hex(record, "spanId"), str(name), time, body, attributes)
+    return RawLog(_hex(record, "traceId"), _hex(record, "spanId"), str(name), time, body, attributes, project)
 
 
 def _span(span: dict[str, Any], shared: Origin) -> Raw:

@@ -27,6 +27,7 @@ def spans(data: bytes) -> Iterator[Raw]:
 def logs(data: bytes) -> Iterator[RawLog]:
     """The log records of an export request. Raises BadInput."""
     for part in _parse(ExportLogsServiceRequest, data).resource_logs:
+        project = _attributes(part.resource.attributes).get("noria.project")
         for group in part.scope_logs:
             for record in group.log_records:
                 attributes = _attributes(record.attributes)
@@ -37,6 +38,7 @@ def logs(data: bytes) -> Iterator[RawLog]:
                     record.time_unix_nano or record.observed_time_unix_nano,
                     _value(record.body, 0),
                     attributes,
+                    project,
                 )
 
 

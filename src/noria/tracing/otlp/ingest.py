@@ -11,11 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from noria.core.errors import BadInput
+from noria.core.errors import BadInput, Forbidden, NoriaError
 from noria.stores.connect import Stores
 from noria.tracing.dialects.driver import record, unread
 from noria.tracing.otlp import from_json, from_protobuf
 from noria.tracing.otlp.contents import contents
+from noria.tracing.otlp.places import Places, WrongProject
 from noria.tracing.otlp.raw import Raw, RawLog, Refused, check
 from noria.web.auth import Caller
 
@@ -37,21 +38,27 @@ class Taken:
 
 
 def take_traces(stores: Stores, caller: Caller, data: bytes, *, json: bool) -> Taken:
-    """Journal the good spans. Raises BadInput when there are only bad ones, and Unavailable when the disk is full."""
+    """Journal the good spans, each in the project of its resource.
+
+    Raises BadInput when there are only bad ones, Forbidden when all name projects that are not the key's, and Unavailable when the disk is full.
+    """
     kept: list[dict[str, Any]] = []
     reasons: Counter[str] = Counter()
+    strange = 0
+    places = Places(stores, caller)
     key_id = caller.id if caller.kind == "key" else ""
     for raw in from_json.spans(data) if json else from_protobuf.spans(data):
         try:
             if isinstance(raw, Refused):
                 raise raw
-            kept.append(as_record(check(raw), caller.project_id, key_id))
+            kept.append(as_record(check(raw), places.of(raw.origin.project), key_id))
         except Refused as reason:
             reasons[str(reason)] += 1
+            strange += isinstance(reason, WrongProject)
     refused = reasons.total()
     COUNTED["refused"] += refused
     if refused and not kept:
-        raise BadInput(f"None of the {refused:,} spans could be kept: {_told(reasons)}.")
+        raise _all_bad(f"None of the {refused:,} spans could be kept: {_told(reasons)}.", forbidden=strange == refused)
     stores.journal.append(kept)
     COUNTED["kept"] += len(kept)
     told = f"{refused:,} spans were not kept: {_told(reasons)}. The other {len(kept):,} were." if refused else ""
@@ -70,19 +77,31 @@ def as_record(raw: Raw, project_id: str, key_id: str) -> dict[str, Any]:
 
 
 def take_logs(stores: Stores, caller: Caller, data: bytes, *, json: bool) -> Taken:
-    """Journal messages that log events hold, for the spans that they belong to. Raises BadInput and Unavailable."""
+    """Journal messages that log events hold, for the spans that they belong to.
+
+    Raises BadInput, Forbidden when all name projects that are not the key's, and Unavailable.
+    """
+    good: list[tuple[str, RawLog]] = []
+    strange: Counter[str] = Counter()
     broken = 0
-    good: list[RawLog] = []
+    places = Places(stores, caller)
     for found in from_json.logs(data) if json else from_protobuf.logs(data):
-        if isinstance(found, Refused):
+        try:
+            if isinstance(found, Refused):
+                raise found
+            good.append((places.of(found.project), found))
+        except WrongProject as reason:
+            strange[str(reason)] += 1
+        except Refused:
             broken += 1
-        else:
-            good.append(found)
-    kept, others = contents(good, caller.project_id)
+    if strange and not good:
+        raise _all_bad(f"None of the {strange.total():,} log records could be kept: {_told(strange)}.", forbidden=True)
+    kept, others = contents(good)
     stores.journal.append(kept)
-    refused = broken + others
-    told = f"{refused:,} log records hold no messages of a model call, so they were not kept." if refused else ""
-    return Taken(len(kept), refused, told)
+    idle = broken + others
+    told = [f"{idle:,} log records hold no messages of a model call, so they were not kept."] if idle else []
+    told += [f"{strange.total():,} log records were not kept: {_told(strange)}."] if strange else []
+    return Taken(len(kept), idle + strange.total(), " ".join(told))
 
 
 def take_metrics(_stores: Stores, _caller: Caller, data: bytes, *, json: bool) -> Taken:
@@ -90,6 +109,11 @@ def take_metrics(_stores: Stores, _caller: Caller, data: bytes, *, json: bool) -
     refused = from_json.points(data) if json else from_protobuf.points(data)
     told = "Noria keeps no metrics: it counts tokens, cost and time from spans." if refused else ""
     return Taken(0, refused, told)
+
+
+def _all_bad(message: str, *, forbidden: bool) -> NoriaError:
+    hint = "Make a key that may write there as well: noria keys create --scope write_traces --writes-to."
+    return Forbidden(message, hint=hint) if forbidden else BadInput(message)
 
 
 def _told(reasons: Counter[str]) -> str:

@@ -45,6 +45,11 @@ class Origin:
     def scope(self) -> str:
         return str(self.attributes.get("scope.name", ""))
 
+    @property
+    def project(self) -> Any:
+        """What the resource names as its project, which need not be a text; None when it names none."""
+        return self.attributes.get("resource.noria.project")
+
 
 @dataclass(slots=True)
 class Raw:
@@ -75,6 +80,8 @@ class RawLog:
     time_ns: int
     body: Any
     attributes: dict[str, Any]
+    project: Any = None
+    """What its resource names as its project."""
 
 
 def check_ids(trace_id: str, span_id: str, parent_id: str = "") -> None:

@@ -25,6 +25,7 @@ async function draw(figure) {
   const embed = await load();
   const result = await embed(view, JSON.parse(text), {
     ast: true, renderer: "svg", actions: false, defaultStyle: false, tooltip: tip, logLevel: 1,
+    timeFormatLocale: document.documentElement.lang === "ko" ? KOREAN : undefined,
   });
   before?.finalize?.();
   drawn.set(figure, { text, finalize: result.finalize });
@@ -40,6 +41,12 @@ function tip(_, event, __, value) {
   box.style.left = `${Math.min(event.clientX + 12, innerWidth - width - 8)}px`;
   box.style.top = `${Math.max(8, Math.min(event.clientY + 12, innerHeight - height - 8))}px`;
 }
+
+const KOREAN = {
+  dateTime: "%Y년 %-m월 %-d일 %X", date: "%Y-%m-%d", time: "%H:%M:%S", periods: ["오전", "오후"],
+  days: ["일요일", "월요일", "화요일", "수요일", "목요일", "금요일", "토요일"], shortDays: ["일", "월", "화", "수", "목", "금", "토"],
+  months: [...Array(12).keys()].map((month) => `${month + 1}월`), shortMonths: [...Array(12).keys()].map((month) => `${month + 1}월`),
+};
 
 const all = (root) => root.querySelectorAll("[data-chart]").forEach((figure) => draw(figure).catch(() => show(figure)));
 const show = (figure) => { figure.querySelector("details").open = true; };
