@@ -52,28 +52,14 @@ def joined(spans: ports.Spans, batch: Sequence[Span], contents: Sequence[Sequenc
     """What this batch adds: its spans, without those that a client sent again, and messages (`contents`, as rows). Raises Unavailable."""
     here = {_ids(span): span for span in batch}
     told: set[Ids] = {(row[0], row[1], row[2]) for row in contents}
-    there = _stored_starts(spans, {*(ids for ids, span in here.items() if _linked(span)), *told})
-    stored = _stored_spans(spans, {ids: there[ids] for ids in told if ids in there})
+    there = _stored_ids(spans, {*(ids for ids, span in here.items() if _linked(span)), *told})
+    stored = _stored_spans(spans, told & there)
     new = {ids: span for ids, span in here.items() if ids not in there}
     whole = {(row[0], row[1], row[2]) for row in contents if is_piece(row[5])}
     waiting = {ids for ids, span in new.items() if ids in told or _wants(span)} | stored.keys() | whole
     known = _stored_contents(spans, waiting)
     for row in contents:
         known.setdefault((row[0], row[1], row[2]), {})[(row[3], row[4])] = (row[5], row[6])
-<<<<<<< HEAD
-    filled = [_filled(span, known.get(ids, {})) for ids, span in new.items()]
-    changed = [_filled(span, known[ids]) for ids, span in stored.items() if _takes(span)]
-    return Joined(filled, changed, _traces(spans, [*filled, *changed], there, version))
-
-
-def _traces(spans: ports.Spans, fresh: Sequence[Span], there: Mapping[Ids, int], version: int) -> list[list[Any]]:
-    """Rows of the traces of `fresh`, of which the spans in `there` have been stored before."""
-    groups: dict[tuple[str, str], list[Span]] = {}
-    for span in fresh:
-        groups.setdefault((span.project_id, span.trace_id), []).append(span)
-    grown = {ids: start for ids, start in there.items() if ids[:2] in groups}
-    known = _stored_briefs(spans, grown) if grown else {}
-=======
     made = {ids: span for ids in whole if (span := _assembled(ids, known[ids])) is not None}
     filled = [_filled(span, known.get(ids, {})) for ids, span in new.items() if ids not in whole]
     filled += [span for ids, span in made.items() if ids not in there]
@@ -99,7 +85,6 @@ def _traces(spans: ports.Spans, fresh: Sequence[Span], there: set[tuple[str, str
         groups.setdefault((span.project_id, span.trace_id), []).append(span)
     grown = there & groups.keys()
     known = stored_briefs(spans, grown) if grown else {}
->>>>>>> main
     rows = _stored_rows(spans, known) if known else {}
     return [rollup.row(group, known.get(trace, ()), rows.get(trace), version) for trace, group in groups.items()]
 
@@ -143,16 +128,6 @@ def _ids(span: Span) -> Ids:
     return (span.project_id, span.trace_id, span.span_id)
 
 
-<<<<<<< HEAD
-def _stored_starts(spans: ports.Spans, wanted: Iterable[Ids]) -> dict[Ids, int]:
-    """Every span that is stored of the traces of these, and when it began."""
-    rows = _rows(spans, ("project_id", "trace_id", "span_id", "start_ns"), "spans", _traces_of(wanted))
-    return {_row_ids(row): row["start_ns"] for row in rows}
-
-
-def _stored_spans(spans: ports.Spans, wanted: Mapping[Ids, int]) -> dict[Ids, Span]:
-    rows = _rows(spans, schema.SPAN_COLUMNS, "spans FINAL", _traces_of(wanted), _between("start_ns", wanted.values()))
-=======
 def _stored_ids(spans: ports.Spans, wanted: Iterable[Ids]) -> set[Ids]:
     """Every span that is stored of the traces of these."""
     return {_row_ids(row) for row in rows_of(spans, ("project_id", "trace_id", "span_id"), "spans", _traces_of(wanted))}
@@ -160,7 +135,6 @@ def _stored_ids(spans: ports.Spans, wanted: Iterable[Ids]) -> set[Ids]:
 
 def _stored_spans(spans: ports.Spans, wanted: set[Ids]) -> dict[Ids, Span]:
     rows = rows_of(spans, schema.SPAN_COLUMNS, "spans FINAL", _traces_of(wanted), of=_spans_of(wanted))
->>>>>>> main
     return {_row_ids(row): schema.span_of(row) for row in rows if _row_ids(row) in wanted}
 
 
@@ -173,18 +147,10 @@ def _stored_contents(spans: ports.Spans, wanted: set[Ids]) -> dict[Ids, dict[tup
     return found
 
 
-<<<<<<< HEAD
-def _stored_briefs(spans: ports.Spans, wanted: Mapping[Ids, int]) -> dict[tuple[str, str], list[Span]]:
-    """These spans, by trace, without payloads; the provider's number of an answer is the one attribute."""
-    found: dict[tuple[str, str], list[Span]] = {}
-    between = _between("start_ns", wanted.values())
-    for row in _rows(spans, (*rollup.BRIEF, _ANSWER), "spans FINAL", _traces_of(wanted), between):
-=======
 def stored_briefs(spans: ports.Spans, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], list[Span]]:
     """Spans of these traces without payloads; the provider's number of an answer is the one attribute."""
     found: dict[tuple[str, str], list[Span]] = {}
     for row in rows_of(spans, (*rollup.BRIEF, _ANSWER), "spans FINAL", wanted):
->>>>>>> main
         answer = row.pop("answer").removeprefix(f"{_NUMBER}=")
         made = Span(**row, attributes={_NUMBER: answer} if answer else {})
         found.setdefault((made.project_id, made.trace_id), []).append(made)
@@ -195,11 +161,6 @@ def _stored_rows(
     spans: ports.Spans, known: Mapping[tuple[str, str], Sequence[Span]]
 ) -> dict[tuple[str, str], dict[str, Any]]:
     """What `traces` says of these; its rows stand at the start of one of their spans, so little of it is read."""
-<<<<<<< HEAD
-    between = _between("listed_ns", [span.start_ns for group in known.values() for span in group])
-    rows = _rows(spans, rollup.KEPT, "traces FINAL", known.keys(), between)
-    return {(row["project_id"], row["trace_id"]): row for row in rows}
-=======
     # Two rows of one trace are two tailers' (noria.tracing.mending): the first place in the list is the one that stays.
     rows = sorted(stored_rows(spans, known, rollup.KEPT), key=lambda row: -int(row["listed_ns"]))
     return {(row["project_id"], row["trace_id"]): row for row in rows}
@@ -212,12 +173,6 @@ def stored_rows(
     starts = [span.start_ns for group in known.values() for span in group]
     between = f"listed_ns BETWEEN {min(starts)} AND {max(starts)}"
     return rows_of(spans, columns, "traces FINAL", known.keys(), more=between)
->>>>>>> main
-
-
-def _between(column: str, times: Collection[int]) -> str:
-    """That it lies among these: the many columns of other weeks' parts stay shut."""
-    return f"{column} BETWEEN {min(times)} AND {max(times)}" if times else "0"
 
 
 def _row_ids(row: Mapping[str, Any]) -> Ids:
@@ -248,11 +203,11 @@ def rows_of(
     named = {"spans": ",".join(of)} if 0 < len(of) <= _AT_ONCE else {}
     if named:
         more = f"span_id IN splitByChar(',', {{spans:String}}) AND {more}"
-    sql = schema.select(
-        columns,
-        f"FROM {table} WHERE project_id IN {{projects:Array(String)}}"
-        f" AND trace_id IN splitByChar(',', {{traces:String}}) AND {more}",
-    )
+    these = "project_id IN {projects:Array(String)} AND trace_id IN splitByChar(',', {traces:String})"
+    if table == "spans FINAL":  # many columns: they stay shut in the parts of other weeks
+        ends = f"(SELECT (min(start_ns), max(start_ns)) FROM spans WHERE {these})"  # noqa: S608 - no value is in it
+        more = f"start_ns BETWEEN {ends}.1 AND {ends}.2"
+    sql = schema.select(columns, f"FROM {table} WHERE {these} AND {more}")
     found: list[dict[str, Any]] = []
     for start in range(0, len(traces), _AT_ONCE):
         part = ",".join(traces[start : start + _AT_ONCE])

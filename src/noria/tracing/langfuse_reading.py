@@ -97,11 +97,7 @@ def trace_spans(stores: Stores, project_id: str, trace_id: str) -> list[Span]:
             schema.SPAN_COLUMNS,
             f"{OF_TRACES} ORDER BY start_ns, span_id LIMIT {{most:UInt32}}",
         ),
-<<<<<<< HEAD
-        {"project": project_id, "traces": [trace_id.lower()], "most": _MOST},
-=======
-        {"project": project_id, "trace": items.trace_id(trace_id), "most": _MOST},
->>>>>>> main
+        {"project": project_id, "traces": [items.trace_id(trace_id)], "most": _MOST},
     )
     if not rows:
         raise outline.missing()

@@ -15,11 +15,7 @@ from noria.core.errors import NotFound
 from noria.core.records import Span
 from noria.stores.connect import Stores
 from noria.tracing import conditions, filters, schema
-<<<<<<< HEAD
-from noria.tracing.reading import OF_TRACES, ROWS_OF_TRACES, ask, moment
-=======
-from noria.tracing.reading import ask, moment, nanoseconds
->>>>>>> main
+from noria.tracing.reading import OF_TRACES, ROWS_OF_TRACES, ask, moment, nanoseconds
 from noria.tracing.records import Outline, Step, Totals
 from noria.tracing.totals import totals
 from noria.tracing.tree import in_reading_order
@@ -42,10 +38,7 @@ FROM (
         (length(input_messages) > 2) + 2 * (length(output_messages) > 2) AS says
     INSIDE ORDER BY start_ns, span_id LIMIT {most:UInt32}
 )
-<<<<<<< HEAD
 """.replace("INSIDE", OF_TRACES)
-=======
-""".replace("INSIDE", _IN_TRACE)
 # A row keeps the place in the list that the trace got first: the start of one of its spans.
 _TOLD: Final = schema.select(
     (
@@ -55,7 +48,6 @@ _TOLD: Final = schema.select(
     ),
     "FROM traces FINAL WHERE project_id = {project:String} AND listed_ns BETWEEN {first:Int64} AND {last:Int64} AND trace_id = {trace:String}",
 )
->>>>>>> main
 _SEARCHED: Final = "lower(concat(name, ' ', error_message, ' ', input_messages, ' ', output_messages, ' ', attributes))"
 
 
