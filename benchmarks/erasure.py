@@ -1,13 +1,15 @@
 """Whether a person is gone: --spans (1,000,000) spans as in query.py, one of 5,000 people with --traces (200) traces of words that nobody else says.
 
-The words stand in messages (English and Korean), a tag, a session, an attribute, a score, and, as a pair of letters, in the text index.
+The words stand in messages (English and Korean), a tag, a session, an attribute, a score, a picture, and, as a pair of letters, in the text index.
 The raw files of the data folder are searched for them, compressed blocks too (noria.stores.rawsearch): before, so that the search is known
-to find them; then the person is erased through the API while journals are carried; every way of reading is asked at once; the job does its
-work; and the files are searched again, for the words and for a control person's. The last printed line is one JSON object: figures, bars,
-whether all were met.
+to find them; then the person is erased through the API while journals are carried; every way of reading (erasure_paths.py) is asked at
+once; the job does its work; and the files are searched again, for the words and for a control person's. The last printed line is one JSON
+object: figures, bars, whether all were met.
 """
 
 import argparse
+import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -23,6 +25,7 @@ import psutil
 from starlette.testclient import TestClient
 
 import query
+from erasure_paths import Reader
 from noria.app import schema as records_schema
 from noria.app.slices import SLICES
 from noria.core import clock, ids
@@ -36,7 +39,14 @@ from noria.tracing import migrations
 from noria.tracing.tailer import Tailer
 from noria.web import application
 
-BARS = {"unseen_seconds": 60, "gone_seconds": 600, "seen_after": 0, "files_after": 0, "others_lost": 0}
+BARS = {
+    "unseen_seconds": 60,
+    "gone_seconds": 600,
+    "seen_after": 0,
+    "files_after": 0,
+    "others_lost": 0,
+    "wrong_figures": 0,
+}
 WORDS = {
     "english": "zwergmaulwurf",
     "korean": "쀍똻설치류",
@@ -47,6 +57,7 @@ WORDS = {
     "attribute": "attribute-of-quappe",
     "score": "verdict-of-quappe",
     "step": "step-of-quappe",
+    "picture": "picture-of-quappe",
 }
 CONTROL = "hauskatze-of-somebody-else"
 
@@ -56,9 +67,9 @@ class Planted:
     """What was planted, and who asks."""
 
     client: TestClient
-    project: str
     traces: list[str]
     control: str
+    reader: Reader
 
 
 def main() -> int:
@@ -121,7 +132,18 @@ def plant(stores: Stores, client: TestClient, project: str, count: int) -> Plant
     threading.Thread(target=_linger, args=(writer,), daemon=True).start()
     wanted = {"q": f"user:{WORDS['subject']}", "limit": "500"}
     query.until(lambda: len(client.get("/api/traces", params=wanted).json()["items"]) == min(count, 500))
-    return Planted(client, project, planted, other.trace_id)
+    picture = _picture(client, planted[0])
+    return Planted(client, planted, other.trace_id, Reader(client, WORDS, planted, picture))
+
+
+def _picture(client: TestClient, trace_id: str) -> str:
+    """A file as Langfuse's clients send it; its id."""
+    content = f"\x89PNG {WORDS['picture']}".encode()
+    sha256 = base64.b64encode(hashlib.sha256(content).digest()).decode()
+    told = {"contentType": "image/png", "contentLength": len(content), "sha256Hash": sha256, "field": "input"}
+    answer = client.post("/api/public/media", json={**told, "traceId": trace_id})
+    assert client.put(answer.json()["uploadUrl"].partition("7701")[2], content=content).status_code == 200
+    return str(answer.json()["mediaId"])
 
 
 def _trace(writer: JournalWriter, project: str, number: int, count: int) -> str:
@@ -169,15 +191,20 @@ def erase(stores: Stores, store: psutil.Process, planted: Planted, *, sealed: bo
     if sealed and figures["store_files_before"]:
         figures["missed"].append("words stand in sealed files")
     figures["files_before"] = sum(before.values())
-    others = _others(stores, planted)
-    figures["seen_before"] = sum(seen(planted).values())
+    others, asked_before = _others(stores, planted), planted.reader.requests()
+    theirs = planted.reader.requests(mine=True)
+    shown = planted.reader.seen()
+    print(f"shown before: {shown}", flush=True)
+    figures["missed"] += [way for way, count in shown.items() if not count]
+    figures["seen_before"] = sum(shown.values())
     began, used = time.monotonic(), query.cpu(store)
     answer = planted.client.post(f"/api/subjects/{WORDS['subject']}/erasure", json={"reason": "asked for it"})
     assert answer.status_code == 202, answer.text
     figures["unseen_seconds"] = round(time.monotonic() - began, 2)
-    still = seen(planted)
+    still = planted.reader.seen()
     figures["seen_after"] = sum(still.values())
     print(f"shown after {figures['unseen_seconds']} s by each way of reading: {still}", flush=True)
+    figures["wrong_figures"] = abs(asked_before - planted.reader.requests() - theirs)
     erasure.perform(stores, SLICES, answer.json()["id"], _say)
     figures["gone_seconds"] = round(time.monotonic() - began, 1)
     figures["store_cpu_seconds"] = round(query.cpu(store) - used, 1)
@@ -202,37 +229,6 @@ def _say(words: str) -> None:
 def counted(folder: Path, words: list[str]) -> dict[str, int]:
     """How many files hold each word."""
     return {word: len(paths) for word, paths in rawsearch.search(folder, words).items()}
-
-
-def seen(planted: Planted) -> dict[str, int]:
-    """How much of the person each way of reading shows; 0 everywhere when they cannot be seen."""
-    client, subject = planted.client, WORDS["subject"]
-
-    def text(path: str, **params: str) -> str:
-        answer = client.get(path, params=params)
-        return answer.text if answer.status_code == 200 else ""
-
-    def has(path: str, **params: str) -> int:
-        found = text(path, **params)
-        return sum(word in found for word in (*WORDS.values(), *planted.traces))
-
-    some = planted.traces[0]
-    return {
-        "list": has("/api/traces", limit="500"),
-        "filter": has("/api/traces", q=f"user:{subject}"),
-        "search": has("/api/traces", q=WORDS["english"]),
-        "search in Korean": has("/api/traces", q=WORDS["korean"]),
-        "tag": has("/api/traces", q=f"tag:{WORDS['tag']}"),
-        "attribute": has("/api/traces", q=f"attr.note:{WORDS['attribute']}"),
-        "opened": sum(client.get(f"/api/traces/{trace}").status_code == 200 for trace in planted.traces),
-        "outline": has(f"/api/traces/{some}/spans"),
-        "export": has("/api/traces/export", q=f"user:{subject}"),
-        "sessions": has("/api/sessions"),
-        "users": has("/api/users"),
-        "scores": has("/api/scores", trace_id=some) + has("/api/scores"),
-        "page of the session": has(f"/sessions/{WORDS['session']}"),
-        "page of a trace": has(f"/traces/{some}"),
-    }
 
 
 def _count(stores: Stores, table: str) -> int:

@@ -215,7 +215,7 @@ def megabytes(stores: Stores) -> float:
 def fill(stores: Stores, spans: int) -> None:
     """Insert what is missing, in batches as the tailer would; scores for every hundredth trace."""
     [have] = stores.spans.query("SELECT count() AS n FROM spans")
-    batch = 20_000
+    batch = min(20_000, spans)
     now = clock.now_ns()
     for start in range(have["n"], spans, batch):
         values = {"start": start // 2, "count": batch // 2, "now": now, "total": spans // 2, "days": DAYS}

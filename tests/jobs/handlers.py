@@ -50,6 +50,7 @@ def stubborn(context: JobContext) -> dict[str, Any]:
 
 
 def refuse(context: JobContext) -> dict[str, Any]:
+    (context.work / "uploaded").write_text("what people wrote")
     raise BadInput("Line 3 is not JSON.", hint="Correct it and import the file again.")
 
 

@@ -72,6 +72,7 @@ def test_a_refusal_becomes_the_jobs_error(jobs: Jobs) -> None:
         "message": "Line 3 is not JSON.",
         "hint": "Correct it and import the file again.",
     }
+    wait_for(lambda: not (jobs.stores.settings.folder.work / job.id).exists(), "the removal of what was uploaded")
 
 
 def test_an_unexpected_error_names_the_place_but_no_data(jobs: Jobs) -> None:

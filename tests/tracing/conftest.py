@@ -10,15 +10,19 @@ from typing import Any
 
 import grpc
 import pytest
+from fastapi import FastAPI
 
 from noria.app.demo.installation import free_port
+from noria.app.slices import SLICES
 from noria.core import clock, ids
 from noria.core.records import Span
 from noria.core.settings import Settings, load
+from noria.governance import service as governance
 from noria.stores.connect import Stores
 from noria.stores.journal import JournalWriter
 from noria.tracing.otlp_grpc import GrpcServer
 from noria.tracing.tailer import Tailer
+from noria.web import application
 from tests.stores.process import StoreProcess
 from tests.tracing.import_kit import Desk
 from tests.tracing.otlp_kit import Otlp, application_of, open_otlp
@@ -42,6 +46,17 @@ def stores(settings: Settings, store_process: StoreProcess) -> Iterator[Stores]:
     opened.database.create_all()
     yield opened
     opened.close()
+
+
+_apps: list[FastAPI] = []
+
+
+def whole(stores: Stores) -> FastAPI:
+    """The application with all slices on these stores; making all its routes takes longer than a test, so it is made once."""
+    if not _apps:
+        _apps.append(application.create(SLICES, stores, governance.authenticate))
+    _apps[0].state.stores = stores
+    return _apps[0]
 
 
 @pytest.fixture

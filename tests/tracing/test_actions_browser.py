@@ -1,10 +1,11 @@
-"""Ticks, keys and judgements in a real browser, and the same without scripts."""
+"""Ticks, keys, judgements and an erasure in a real browser, and without scripts."""
 
 import os
 import shutil
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,12 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from noria.app import schema as records
 from noria.app.slices import SLICES
 from noria.core import clock
+from noria.governance import erasure, people
 from noria.governance import service as governance
 from noria.governance.records import FirstLogin
+from noria.jobs.tables import jobs
 from noria.stores.connect import Stores
-from noria.web import application
-from tests.tracing.conftest import TICK, Traffic
+from tests.tracing.conftest import TICK, Traffic, whole
 
 pytestmark = pytest.mark.browser
 records.declare()
@@ -38,7 +40,7 @@ def project(first: FirstLogin) -> str:
 
 @pytest.fixture
 def address(stores: Stores, first: FirstLogin) -> Iterator[str]:
-    app = application.create(SLICES, stores, governance.authenticate)
+    app = whole(stores)
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -162,3 +164,60 @@ def test_without_scripts_on_a_telephone(browser: Browser, address: str, first: F
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
     context.close()
+
+
+def test_a_person_is_erased_on_the_page(
+    browser: Browser, address: str, first: FirstLogin, stores: Stores, traffic: Traffic
+) -> None:
+    name = "mina-" + "x" * 80
+    traffic.span(subject_id=name)
+    traffic.carry()
+    context = browser.new_context(locale="en-US", base_url=address, viewport={"width": 380, "height": 800})
+    page, complaints = sign_in(context, first), []
+    page.on("console", lambda m: complaints.append(m.text) if m.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto("/settings/privacy")
+    page.fill("input[name=subject]", name)
+    page.get_by_role("button", name="Show what would go").click()
+    assert page.locator("dl.facts").inner_text().split() == ["user", name, "traces", "1", "spans", "1"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 380
+    page.fill("input[name=reason]", "a letter")
+    page.get_by_role("button", name="Erase this person").click()
+    expect(page.locator(".notice")).to_contain_text("Nothing of the person can be seen any more.")
+    expect(page.locator("#erasures .chip")).to_have_text("erasing")
+    assert page.locator("#erasures .scroll").evaluate("e => e.scrollWidth <= e.clientWidth")
+    [asked] = erasure_list(stores, first.project_id)
+    failed = {"message": "It stopped.", "hint": "Look why.", "code": "x"}
+    with stores.database.begin() as connection:
+        connection.execute(jobs.update().values(state="failed", error=failed, ended_at=clock.now()))
+    expect(page.locator("#erasures")).to_contain_text("It stopped. Look why.")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 380
+    page.get_by_role("button", name="Go on erasing").click()
+    expect(page.locator("#erasures .chip")).to_have_text("erasing")
+    erasure.perform(stores, SLICES, asked.id, lambda _: carry(traffic))
+    expect(page.locator("#erasures .chip")).to_have_text("done")
+    assert name not in page.content() and "traces 1" in page.locator("#erasures").inner_text()
+    context.close()
+    assert complaints == []
+
+
+def test_who_may_not_erase_sees_no_page(browser: Browser, address: str, first: FirstLogin, stores: Stores) -> None:
+    common = {"email": "r@example.org", "name": "R", "role": "reviewer", "password": "a long enough password"}
+    with stores.database.begin() as connection:
+        people.add_person(connection, project_id=first.project_id, actor_id="", **common)
+    context = browser.new_context(locale="en-US", base_url=address)
+    page = sign_in(context, replace(first, email=common["email"], password=common["password"]))
+    page.goto("/settings")
+    assert "Privacy" not in page.locator(".tabs").inner_text()
+    answer = page.goto("/settings/privacy")
+    assert answer is not None and answer.status == 403 and "Ask an admin" in page.content()
+    context.close()
+
+
+def carry(traffic: Traffic) -> None:
+    traffic.carry()
+
+
+def erasure_list(stores: Stores, project: str) -> list[erasure.Erasure]:
+    with stores.database.read() as connection:
+        return erasure.list_erasures(connection, project).items

@@ -1,5 +1,8 @@
-"""What the other slices hold of a person: kept responses, recorded calls, dataset rows, answers of evaluations."""
+"""What else is held of a person: media files, uploads, kept responses, recorded calls, dataset rows, answers of evaluations."""
 
+import base64
+import hashlib
+import os
 import time
 from typing import Any
 
@@ -9,6 +12,7 @@ from sqlalchemy import insert, select
 
 from noria.app import schema
 from noria.core import clock, ids
+from noria.core.errors import NotFound
 from noria.core.ids import new_id
 from noria.core.slices import Subject
 from noria.datasets import erasing as rows
@@ -17,12 +21,17 @@ from noria.datasets.records import Example, trace_row_id
 from noria.evaluation import erasing as answers
 from noria.evaluation.tables import evaluations, results
 from noria.gateway import erasing as responses
+from noria.governance import audit
 from noria.governance.sealing import Sealer
+from noria.governance.tables import erasures
+from noria.jobs import leftovers
+from noria.jobs import service as jobs
 from noria.registry import erasing as recordings
 from noria.registry.recording import Exchange, write
 from noria.stores import rawsearch
 from noria.stores.connect import Stores
 from noria.tracing import erasure as traces
+from noria.tracing import media, tables
 from tests.tracing.conftest import Traffic
 
 SUBJECT = "mina"
@@ -135,3 +144,110 @@ def test_an_erased_name_leaves_the_records_file(stores: Stores, subject: Subject
         connection.execute(table.update().values(description=""))
     assert stores.database.scrub()
     assert rawsearch.search(stores.settings.data, [name]) == {name: []}
+
+
+def keep(stores: Stores, project: str, content: bytes, trace_id: str) -> str:
+    """A media file that a client announces for a trace and puts; its id."""
+    sha256 = base64.b64encode(hashlib.sha256(content).digest()).decode()
+    told: dict[str, Any] = {"content_type": "image/png", "size": len(content), "sha256": sha256, "trace_id": trace_id}
+    found, url = media.announce(stores, project_id=project, actor_id="", **told)
+    if url:
+        media.receive(stores, project, found.id, content)
+    return found.id
+
+
+def speaking_of(media_id: str) -> str:
+    return f"look: @@@langfuseMedia:type=image/png|id={media_id}|source=bytes@@@"
+
+
+def is_kept(stores: Stores, project: str, media_id: str) -> bool:
+    try:
+        return stores.media.exists(media.find(stores, project, media_id).digest)
+    except NotFound:
+        return False
+
+
+def test_media_files_go_with_their_traces(stores: Stores, subject: Subject, traffic: Traffic) -> None:
+    project, elsewhere = subject.project_id, ids.new_id()
+    someone = Subject(project, "quappe", ids.new_id(), subject.before_ns)
+    mine, theirs = ids.new_trace_id(), ids.new_trace_id()
+    own = keep(stores, project, b"picture of quappe", mine)
+    shared = keep(stores, project, b"everybody's logo", mine)
+    keep(stores, project, b"everybody's logo", theirs)
+    quoted = keep(stores, project, b"what another trace quotes", mine)
+    of_a_dataset = keep(stores, project, b"what a dataset needs", mine)
+    keep(stores, project, b"what a dataset needs", "")
+    unannounced = keep(stores, project, b"announced for a trace that never came", "")
+    only_named = keep(stores, project, b"named in words", mine.upper())
+    also_there = keep(stores, elsewhere, b"picture of quappe", mine)
+    traffic.span(speaking_of(only_named), trace_id=mine, subject_id="quappe")
+    traffic.span(speaking_of(quoted), trace_id=theirs, subject_id="jun")
+    traffic.carry()
+    assert traces.find(stores, Subject(project, "quappe"))[traces.MEDIA] == 2
+    traces.hide(stores, someone)
+    kept = {one: is_kept(stores, project, one) for one in (own, only_named, shared, quoted, of_a_dataset, unannounced)}
+    assert list(kept.values()) == [False, False, True, True, True, True]
+    assert is_kept(stores, elsewhere, also_there), "the same bytes in another project"
+    assert rawsearch.search(stores.settings.data, ["named in words"]) == {"named in words": []}
+    assert traces.find(stores, someone)[traces.MEDIA] == 0
+    traces.hide(stores, someone)
+    with stores.database.read() as connection:
+        [entry] = audit.entries(connection, project, verb="media.erase").items
+    assert (entry.target_id, entry.details) == (someone.erasure_id, {"files": 2})
+
+
+def test_media_files_of_late_spans_stay_out(stores: Stores, subject: Subject) -> None:
+    [erased] = traces.trace_ids(stores, subject)
+    row = {"id": subject.erasure_id, "project_id": subject.project_id, "subject_id": SUBJECT, "before_ns": 2**62}
+    row |= {"digest": "0" * 64, "state": "erasing", "counts": {}, "proof": {}, "job_id": "", "actor_id": ""}
+    with stores.database.begin() as connection:
+        connection.execute(insert(erasures).values(**row, reason="", created_at=clock.now()))
+    late = keep(stores, subject.project_id, b"comes too late", erased)
+    assert not is_kept(stores, subject.project_id, late)
+    assert is_kept(stores, subject.project_id, keep(stores, subject.project_id, b"comes too late", ids.new_trace_id()))
+
+
+def test_a_removal_that_was_killed_is_finished(stores: Stores, subject: Subject, traffic: Traffic) -> None:
+    """Killed when the bytes were gone and the record was not: whoever announces the file again may put it again."""
+    someone = Subject(subject.project_id, "quappe", ids.new_id(), subject.before_ns)
+    mine = traffic.span("hello", subject_id="quappe").trace_id
+    traffic.carry()
+    picture = keep(stores, subject.project_id, b"picture of quappe", mine)
+    stores.media.delete(media.find(stores, subject.project_id, picture).digest)
+    with stores.database.begin() as connection:
+        connection.execute(tables.media.update().values(uploaded_at=None))
+    traces.hide(stores, someone)
+    with pytest.raises(NotFound):
+        media.find(stores, subject.project_id, picture)
+    assert is_kept(
+        stores, subject.project_id, keep(stores, subject.project_id, b"picture of quappe", ids.new_trace_id())
+    )
+
+
+def test_nothing_stays_of_uploads_whose_job_is_over(stores: Stores, subject: Subject) -> None:
+    folder = stores.settings.folder
+    waiting, ended = (
+        jobs.start(stores, name="tracing.import", args={}, project_id=subject.project_id, actor_id="").id for _ in "ab"
+    )
+    jobs.cancel(stores, subject.project_id, ended)
+    kept = [
+        folder.work / waiting,
+        folder.work / "upload-new",
+        folder.work / "backup",
+        folder.media / "incoming" / "new",
+    ]
+    gone = [
+        folder.work / ended,
+        folder.work / "upload-old",
+        folder.work / ids.new_id(),
+        folder.files / "incoming" / "old",
+    ]
+    for path in (*kept, *gone):
+        target = path / "0" if path.parent == folder.work else path
+        target.parent.mkdir(parents=True)
+        target.write_bytes(b"what people wrote")
+        if path in gone[1:] or path.name == "backup":
+            for old in (target, target.parent):
+                os.utime(old, (0, 0))
+    assert leftovers.sweep(stores) == len(gone)
+    assert [path.exists() for path in (*kept, *gone)] == [True] * len(kept) + [False] * len(gone)

@@ -12,7 +12,6 @@ import pytest
 from starlette.testclient import TestClient
 
 from noria.app import schema
-from noria.app.slices import SLICES
 from noria.core import ids
 from noria.core.errors import NotFound
 from noria.core.slices import Subject
@@ -23,8 +22,9 @@ from noria.stores.journal import segments
 from noria.tracing import erasure as traces
 from noria.tracing import leftovers
 from noria.tracing import service as tracing
-from noria.web import application
-from tests.tracing.conftest import Traffic
+from noria.web import i18n
+from tests.tracing.conftest import Traffic, whole
+from tests.tracing.test_erasers import is_kept, keep
 
 ROOT = Path(__file__).parents[2]
 SUBJECT = "mina"
@@ -46,7 +46,7 @@ def project(first: FirstLogin) -> str:
 
 @pytest.fixture
 def client(stores: Stores, first: FirstLogin) -> Iterator[TestClient]:
-    with TestClient(application.create(SLICES, stores, service.authenticate)) as made:
+    with TestClient(whole(stores)) as made:
         made.headers["authorization"] = f"Bearer {first.key}"
         yield made
 
@@ -81,8 +81,10 @@ def test_what_would_go_is_only_counted(client: TestClient, traffic: Traffic, sto
     mine = traffic.span("hello", subject_id=SUBJECT)
     traffic.span("step", trace_id=mine.trace_id, parent_id=mine.span_id)
     traffic.carry()
+    keep(stores, project, b"a picture", mine.trace_id)
     counts = client.post(f"/api/subjects/{SUBJECT}/erasure", json={"dry_run": True}).json()["counts"]
-    assert (counts["traces"], counts["spans"]) == (1, 2)
+    assert (counts["traces"], counts["spans"], counts["media files"]) == (1, 2, 1)
+    assert i18n.missing_translations(list(counts)).get("", []) == []
     assert there(stores, project, mine.trace_id)
     assert client.get("/api/erasures").json()["items"] == []
 
@@ -94,16 +96,19 @@ def test_late_spans_stay_out_and_new_traces_come_in(
     traffic.carry()
     waiting = traffic.span("on its way", subject_id=SUBJECT)
     early = traffic.span("a step whose root comes later", parent_id="ab" * 8, subject_id="")
+    picture = keep(stores, project, b"of somebody who is not known yet", early.trace_id)
     ask(client)
     assert not there(stores, project, mine.trace_id)
     traffic.carry()
     assert there(stores, project, early.trace_id), "nobody can know yet whose it is"
+    assert is_kept(stores, project, picture)
     late = traffic.span("late step", trace_id=mine.trace_id, parent_id=mine.span_id)
     root = traffic.span("its root", trace_id=early.trace_id, subject_id=SUBJECT, start_ns=early.start_ns)
     back = traffic.span("again", subject_id=SUBJECT)
     traffic.carry()
     gone = (mine, waiting, late, root, early)
     assert [there(stores, project, span.trace_id) for span in gone] == [False] * len(gone)
+    assert not is_kept(stores, project, picture)
     assert there(stores, project, other.trace_id) and there(stores, project, back.trace_id)
 
 

@@ -9,13 +9,12 @@ from click.testing import CliRunner
 from starlette.testclient import TestClient
 
 from noria.app import tools_command
-from noria.app.slices import SLICES
 from noria.governance import service as governance
 from noria.governance.records import FirstLogin
 from noria.governance.tables import audit
 from noria.stores.connect import Stores
-from noria.web import application, mcp, tools
-from tests.tracing.conftest import Traffic
+from noria.web import mcp, tools
+from tests.tracing.conftest import Traffic, whole
 
 URL = "/mcp"
 
@@ -56,7 +55,7 @@ def first(stores: Stores) -> FirstLogin:
 
 @pytest.fixture
 def assistant(stores: Stores, first: FirstLogin) -> Iterator[Assistant]:
-    with TestClient(application.create(SLICES, stores, governance.authenticate)) as client:
+    with TestClient(whole(stores)) as client:
         stores.database.create_all()  # those of the slices that have just been imported
         yield Assistant(client, first.key)
 

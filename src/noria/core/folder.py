@@ -46,6 +46,16 @@ class Folder:
         return self.root / "files"
 
     @property
+    def media(self) -> Path:
+        """Bytes of media files, content-addressed and apart from `files`: what is erased here is nobody else's."""
+        return self.root / "media"
+
+    @property
+    def media_gate(self) -> Path:
+        """Locked while a media file is announced, kept or removed."""
+        return self.run / "media.lock"
+
+    @property
     def models(self) -> Path:
         """Model files that engines and trainers map: converted base models, adapters by digest."""
         return self.root / "models"

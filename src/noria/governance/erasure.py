@@ -164,8 +164,10 @@ def perform(stores: Stores, slices: Sequence[Slice], erasure_id: str, progress: 
     left: dict[str, int] = {}
     for _ in range(_PASSES):
         for eraser in erasers(slices):
-            for name, count in eraser.erase(stores, subject, progress).items():
-                counts[name] = max(count, counts.get(name, 0))
+            # Counted before it goes as well: a run that is killed in between leaves nothing to count.
+            _add(counts, {name: count for name, count in eraser.find(stores, subject).items() if count})
+            _note(stores, erasure_id, {"counts": counts})
+            _add(counts, eraser.erase(stores, subject, progress))
             _note(stores, erasure_id, {"counts": counts})
         left = _sum(eraser.find(stores, subject) for eraser in erasers(slices))
         if not any(left.values()):
@@ -237,6 +239,11 @@ def _subject(stores: Stores, erasure_id: str) -> tuple[Subject, str, Mapping[str
 def _note(stores: Stores, erasure_id: str, values: Mapping[str, Any]) -> None:
     with stores.database.begin() as connection:
         connection.execute(update(erasures).where(erasures.c.id == erasure_id).values(values))
+
+
+def _add(counts: dict[str, int], found: Mapping[str, int]) -> None:
+    for name, count in found.items():
+        counts[name] = max(count, counts.get(name, 0))
 
 
 def _select() -> Any:

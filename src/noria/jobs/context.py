@@ -44,7 +44,7 @@ class JobContext:
 
     @property
     def work(self) -> Path:
-        """A folder of this job alone that survives a kill; removed when the job ends well."""
+        """A folder of this job alone that survives a kill; removed when the job has ended."""
         path = self.stores.settings.folder.work / self.job_id
         path.mkdir(parents=True, exist_ok=True)
         return path

@@ -24,7 +24,7 @@ from sqlalchemy.exc import OperationalError
 
 from noria.core.errors import Conflict, Unavailable
 from noria.core.settings import Settings
-from noria.jobs import child, queue
+from noria.jobs import child, leftovers, queue
 from noria.stores import lifeline
 from noria.stores.connect import Stores
 from noria.stores.lock import PidLock
@@ -118,7 +118,7 @@ class Worker:
                 del self._running[running.job.id]
                 state = queue.settle(self.stores, running.job, cause=_cause(code))
                 logger.info("job %s %s: %s", running.job.name, running.job.id, state)
-                if state in {"done", "cancelled"}:
+                if state not in {"queued", "running"}:
                     shutil.rmtree(self.stores.settings.folder.work / running.job.id, ignore_errors=True)
 
     def _stop_unwanted(self, owner: str) -> None:
@@ -141,6 +141,7 @@ class Worker:
         if not self._forgot_at or now - self._forgot_at > _HOUR:
             self._forgot_at = now
             queue.forget_old(self.stores)
+            leftovers.sweep(self.stores)
 
     def _end(self) -> None:
         """End the children, within two seconds, and give their jobs back."""

@@ -26,6 +26,13 @@ class Stores:
         return FolderFiles(self.settings.folder.files)
 
     @cached_property
+    def media(self) -> ports.Files:
+        """Bytes of media files, in a place of their own: removing one takes nothing from a dataset or a model."""
+        from noria.stores.embedded.files import FolderFiles
+
+        return FolderFiles(self.settings.folder.media)
+
+    @cached_property
     def spans(self) -> ports.Spans:
         """Spans and scores."""
         from noria.stores.spans import open_spans

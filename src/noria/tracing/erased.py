@@ -103,6 +103,7 @@ class Erased:
             held = [table for table in traces.TABLES if self._stores.spans.query(_HELD.replace("TABLE", table), asked)]
             if held:
                 traces.delete_traces(self._stores, project, erasure_id)
+            traces.delete_media(self._stores, project, erasure_id, ids)
             for table in held:
                 self._stores.spans.command(f"ALTER TABLE {table} APPLY DELETED MASK SETTINGS mutations_sync = 0")
 

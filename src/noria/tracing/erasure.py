@@ -8,7 +8,7 @@ the parts are written anew without them and the old parts are removed.
 
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Final
 
 from sqlalchemy import delete, select
@@ -16,9 +16,11 @@ from sqlalchemy import delete, select
 from noria.core import clock
 from noria.core.errors import Unavailable
 from noria.core.slices import Eraser, Progress, Subject
+from noria.governance.tables import erasures
+from noria.jobs import leftovers as unfinished
 from noria.stores.connect import Stores
 from noria.stores.spans import NoTable
-from noria.tracing import filters, leftovers, migrations, tables
+from noria.tracing import filters, leftovers, media_erasing, migrations, tables
 
 TABLES: Final = ("traces", "spans", "contents", "scores")
 _ERASED: Final = (
@@ -32,17 +34,17 @@ _OF_SUBJECT: Final = (
     " AND start_ns < {before:Int64}"
 )
 _FOUND: Final = " UNION DISTINCT ".join(_OF_SUBJECT.replace("TABLE", table) for table in ("traces", "spans"))
-_GONE: Final = (
-    "project_id = {project:String} AND trace_id IN"
-    " (SELECT trace_id FROM erased WHERE project_id = {project:String} AND erasure_id = {erasure:String} AND trace_id != '')"
-)
+_WRITTEN: Final = "SELECT trace_id FROM erased WHERE project_id = {project:String} AND erasure_id = {erasure:String} AND trace_id != ''"
+_GONE: Final = f"project_id = {{project:String}} AND trace_id IN ({_WRITTEN})"
 _SESSIONS: Final = (
     "project_id = {project:String} AND trace_id = '' AND session_id != '' AND hex(sipHash128(session_id)) IN"
     " (SELECT session_id FROM erased WHERE project_id = {project:String} AND erasure_id = {erasure:String}"
     " AND session_id != '')"
 )
 _WHERE: Final = {**dict.fromkeys(TABLES, _GONE), "scores": f"({_GONE}) OR ({_SESSIONS})"}
+_NO_PARTITION: Final = "none"
 _TURN: Final = 0.2
+_WAKE: Final = 0.05
 _PATIENCE: Final = 3600.0
 
 
@@ -60,6 +62,8 @@ def find(stores: Stores, subject: Subject) -> dict[str, int]:
         for table in TABLES:
             left = spans.query(f"SELECT count() AS n FROM {table} WHERE {_WHERE[table]}", values)[0]["n"]  # noqa: S608
             counts[_NAMES[table]] += left
+    ids, which = frozenset(trace_ids(stores, subject)), _WRITTEN if subject.erasure_id else _FOUND
+    counts[MEDIA] = len(media_erasing.find(stores, media_erasing.Going(subject.project_id, ids, which, values)))
     counts["saved views"] = len(_views(stores, subject))
     counts["journal leftovers"] = leftovers.find(stores.settings.folder.journal, _marks(stores, subject))
     return counts
@@ -70,11 +74,13 @@ def hide(stores: Stores, subject: Subject) -> None:
     prepare(stores)
     _write_down(stores, subject)
     delete_traces(stores, subject.project_id, subject.erasure_id)
+    delete_media(stores, subject.project_id, subject.erasure_id, trace_ids(stores, subject))
 
 
 def erase(stores: Stores, subject: Subject, progress: Progress) -> dict[str, int]:
     """Take the subject's traces out of store and journals, and out of their files. Raises Unavailable."""
     journal = stores.settings.folder.journal
+    unfinished.sweep(stores)
     progress("waiting until the journals are carried")
     leftovers.turn_over(journal, progress)
     hide(stores, subject)
@@ -103,11 +109,21 @@ def trace_ids(stores: Stores, subject: Subject) -> list[str]:
     if not subject.erasure_id:
         return [row["trace_id"] for row in _ask(stores, _FOUND, values)]
     prepare(stores)
-    written = (
-        "SELECT DISTINCT trace_id FROM erased WHERE project_id = {project:String} AND erasure_id = {erasure:String}"
-        " AND trace_id != ''"
-    )
+    written = _WRITTEN.replace("SELECT", "SELECT DISTINCT", 1)
     return [row["trace_id"] for row in stores.spans.query(written, values)]
+
+
+def is_erased(stores: Stores, project_id: str, trace_id: str) -> bool:
+    """Whether a trace was erased, so that what still comes of it is not wanted. Raises Unavailable."""
+    with stores.database.read() as connection:
+        if (
+            connection.execute(select(erasures.c.id).where(erasures.c.project_id == project_id).limit(1)).first()
+            is None
+        ):
+            return False
+    asked = "SELECT 1 FROM erased WHERE project_id = {project:String} AND trace_id = {trace:String} LIMIT 1"
+    prepare(stores)
+    return bool(stores.spans.query(asked, {"project": project_id, "trace": trace_id}))
 
 
 def write_down(stores: Stores, project_id: str, erasure_id: str, found: Iterable[str], *, token: str) -> None:
@@ -132,6 +148,7 @@ def written_down(stores: Stores, traces: Iterable[tuple[str, str]]) -> set[tuple
 def delete_traces(stores: Stores, project_id: str, erasure_id: str) -> None:
     """Hide the rows of all traces that are written down for this erasure; waits until it is so."""
     values = {"project": project_id, "erasure": erasure_id}
+    media_erasing.note(stores, _going(project_id, erasure_id))
 
     def hidden(table: str) -> None:
         held = f"SELECT 1 FROM {table} WHERE {_WHERE[table]} LIMIT 1"  # noqa: S608 - no value is in it
@@ -139,7 +156,16 @@ def delete_traces(stores: Stores, project_id: str, erasure_id: str) -> None:
             stores.spans.command(f"DELETE FROM {table} WHERE {_WHERE[table]}", values)  # noqa: S608
 
     with ThreadPoolExecutor(len(TABLES)) as pool:
-        list(pool.map(hidden, TABLES))
+        working = [pool.submit(hidden, table) for table in TABLES]
+        while wait(working, timeout=_WAKE).not_done:
+            _wake(stores, TABLES)
+    for one in working:
+        one.result()
+
+
+def delete_media(stores: Stores, project_id: str, erasure_id: str, traces: Iterable[str]) -> None:
+    """Remove the media files of these traces, which are written down for this erasure. Raises Unavailable."""
+    media_erasing.remove(stores, _going(project_id, erasure_id, traces))
 
 
 def rewrite(stores: Stores, names: Iterable[str], progress: Progress) -> None:
@@ -163,15 +189,20 @@ def rewrite(stores: Stores, names: Iterable[str], progress: Progress) -> None:
             if not spans.query(_scoped(old), {"tables": names, "now": moment})[0]["n"]:
                 return True
             for table in names:
-                spans.command(
-                    f"SYSTEM START MERGES {table}"
-                )  # wakes the thread that removes them; it sleeps long when idle
+                # There is no such partition. But dropping removes old files at once, and what else does so sleeps for half a minute.
+                spans.command(f"ALTER TABLE {table} DROP PARTITION ID '{_NO_PARTITION}'")
             return False
 
         _until(gone, progress)
     finally:
         for table in names:
             spans.command(f"ALTER TABLE {table} RESET SETTING old_parts_lifetime, min_rows_to_fsync_after_merge")
+
+
+def _wake(stores: Stores, names: Iterable[str]) -> None:
+    """Have the store look for parts to write now: it takes a few at a time and sleeps in between, which is most of what a deletion takes."""
+    for table in names:
+        stores.spans.command(f"SYSTEM START MERGES {table}")
 
 
 def _until_written(stores: Stores, names: list[str], progress: Progress) -> None:
@@ -187,6 +218,8 @@ def _until_written(stores: Stores, names: list[str], progress: Progress) -> None
                 "The span store could not write its files anew; nothing of the subject can be seen.",
                 hint="Look for room on its disk, then request the erasure again.",
             )
+        if row["n"]:
+            _wake(stores, names)
         return not row["n"]
 
     _until(done, progress)
@@ -223,8 +256,14 @@ def _write_down(stores: Stores, subject: Subject) -> None:
     )
 
 
+def _going(project_id: str, erasure_id: str, traces: Iterable[str] = ()) -> media_erasing.Going:
+    values = {"project": project_id, "erasure": erasure_id}
+    return media_erasing.Going(project_id, frozenset(traces), _WRITTEN, values, erasure_id)
+
+
 def _counts(stores: Stores, subject: Subject) -> dict[str, int]:
-    return {"traces": len(trace_ids(stores, subject))}
+    files = media_erasing.removed(stores, subject.project_id, subject.erasure_id)
+    return {"traces": len(trace_ids(stores, subject)), MEDIA: files}
 
 
 def _marks(stores: Stores, subject: Subject) -> leftovers.Marks:
@@ -264,5 +303,6 @@ def _ask(stores: Stores, sql: str, values: Mapping[str, Any]) -> list[dict[str, 
         return stores.spans.query(sql, values)
 
 
+MEDIA: Final = "media files"
 _NAMES: Final = {"traces": "traces", "spans": "spans", "contents": "message events", "scores": "scores"}
 ERASER: Final = Eraser(find=find, erase=erase, hide=hide)

@@ -54,7 +54,7 @@ def langfuse_announce_media(body: LangfuseMedia, stores: StoresDep, caller: Writ
         content_type=body.contentType,
         size=body.contentLength,
         sha256=body.sha256Hash,
-        trace_id=body.traceId or body.datasetId or "",
+        trace_id=body.traceId or "",
     )
     return {"mediaId": found.id, "uploadUrl": url or None}
 
@@ -112,7 +112,7 @@ def content_of(stores: Stores, project_id: str, media_id: str) -> Response:
     found = media.find(stores, project_id, media_id)
     if found.uploaded_at is None:
         raise NotFound("This media file was announced, and has not come.")
-    path = stores.files.path(found.digest)
+    path = stores.media.path(found.digest)
     headers = {"cache-control": "private, max-age=3600"}
     if found.content_type in media.SHOWN:
         return FileResponse(path, media_type=found.content_type, headers=headers)

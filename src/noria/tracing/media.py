@@ -1,7 +1,8 @@
 """Images, sound and documents that Langfuse's clients take out of what they trace, and name there by a reference.
 
-A client tells the hash of a file, gets an address, puts the bytes there and says so. The bytes lie in the content-addressed file store;
-what is kept here binds a file to a project. An address is its own permission for a while: a keyed hash over project, file and end.
+A client tells the hash of a file, gets an address, puts the bytes there and says so. The bytes lie in a content-addressed store of their own;
+what is kept here binds a file to a project, and to the traces that it was announced for, so that it goes when they are erased.
+An address is its own permission for a while: a keyed hash over project, file and end.
 """
 
 import base64
@@ -10,6 +11,7 @@ import hashlib
 import hmac
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -20,7 +22,8 @@ from noria.core import clock
 from noria.core.errors import BadInput, Conflict, Forbidden, NotFound, TooLarge
 from noria.governance import audit, sealing
 from noria.stores.connect import Stores
-from noria.tracing import tables
+from noria.stores.lock import Gate
+from noria.tracing import erasure, tables
 from noria.web.langfuse import PREFIX
 
 SHOWN: Final = frozenset({"image/png", "image/jpeg", "image/jpg", "image/gif", "image/webp"})
@@ -49,7 +52,10 @@ class Media:
 def announce(
     stores: Stores, *, project_id: str, actor_id: str, content_type: str, size: int, sha256: str, trace_id: str
 ) -> tuple[Media, str]:
-    """The file that will come, and the address to put it to; "" when it is here already. Raises BadInput, TooLarge."""
+    """The file that will come, and the address to put it to; "" when it is here already or belongs to an erased trace.
+
+    `trace_id` is empty when the file is for something else. Raises BadInput, TooLarge, Conflict, Unavailable.
+    """
     try:
         digest = base64.b64decode(sha256, validate=True)
     except (binascii.Error, ValueError):
@@ -61,8 +67,6 @@ def announce(
     if size > stores.settings.max_body_mb << 20:
         raise TooLarge(f"Media may have at most {stores.settings.max_body_mb} MB.", hint="The setting is max_body_mb.")
     media_id = base64.urlsafe_b64encode(digest).decode()[:22]
-    table = tables.media
-    here = (table.c.project_id == project_id) & (table.c.id == media_id)
     row: dict[str, Any] = {
         "id": media_id,
         "project_id": project_id,
@@ -70,25 +74,41 @@ def announce(
         "content_type": content_type,
     }
     row |= {"size": size, "created_at": clock.now(), "uploaded_at": None}
+    trace_id = trace_id.lower().replace("-", "")
+    with Gate(stores.settings.folder.media_gate):
+        if trace_id and erasure.is_erased(stores, project_id, trace_id):
+            return Media(**row), ""
+        found = _note(stores, row, actor_id, trace_id)
+    if found.uploaded_at is not None:
+        return found, ""
+    return found, link(stores, project_id, media_id, "w")
+
+
+def _note(stores: Stores, row: Mapping[str, Any], actor_id: str, trace_id: str) -> Media:
+    """Keep that the file was announced, and for what; the file as it is known. Raises Conflict."""
+    table, uses = tables.media, tables.media_uses
+    use = {"project_id": row["project_id"], "media_id": row["id"], "trace_id": trace_id}
     with stores.database.begin() as connection:
+        here = (table.c.project_id == row["project_id"]) & (table.c.id == row["id"])
         known = connection.execute(select(table).where(here)).mappings().first()
         if known is None:
             connection.execute(insert(table).values(row))
             audit.record(
                 connection,
-                project_id=project_id,
+                project_id=row["project_id"],
                 actor_id=actor_id,
                 verb="media.add",
-                target_kind="trace",
-                target_id=trace_id,
-                details={"media": media_id, "content_type": content_type, "bytes": size},
+                target_kind="trace" if trace_id else "media",
+                target_id=trace_id or row["id"],
+                details={"media": row["id"], "content_type": row["content_type"], "bytes": row["size"]},
             )
+        used = connection.execute(select(uses).where(*(uses.c[name] == value for name, value in use.items()))).first()
+        if used is None:
+            connection.execute(insert(uses).values(use))
         found = Media(**(known or row))
-        if found.digest != digest.hex():
+        if found.digest != row["digest"]:
             raise Conflict("Another file of this project has the same id; this one was not kept.")
-    if found.uploaded_at is not None:
-        return found, ""
-    return found, link(stores, project_id, media_id, "w")
+    return found
 
 
 def receive(stores: Stores, project_id: str, media_id: str, content: bytes) -> Media:
@@ -98,12 +118,13 @@ def receive(stores: Stores, project_id: str, media_id: str, content: bytes) -> M
         raise BadInput(
             "These are not the bytes that were announced; nothing was kept.", hint="Announce the file again."
         )
-    if found.uploaded_at is None:
-        stores.files.put(content)
-        table = tables.media
-        here = (table.c.project_id == project_id) & (table.c.id == media_id)
-        with stores.database.begin() as connection:
-            connection.execute(update(table).where(here).values(uploaded_at=clock.now()))
+    with Gate(stores.settings.folder.media_gate):
+        if find(stores, project_id, media_id).uploaded_at is None:  # it may have been erased meanwhile
+            stores.media.put(content)
+            table = tables.media
+            here = (table.c.project_id == project_id) & (table.c.id == media_id)
+            with stores.database.begin() as connection:
+                connection.execute(update(table).where(here).values(uploaded_at=clock.now()))
     return find(stores, project_id, media_id)
 
 

@@ -1,6 +1,6 @@
 """Tables of tracing among the records: what people keep for themselves. Spans and scores are in noria.tracing.schema."""
 
-from sqlalchemy import BigInteger, Column, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, String, Text, UniqueConstraint
 
 from noria.stores.sql import Json, UtcTime, project_column, table
 
@@ -31,3 +31,14 @@ media = table(
     subject=None,
     keep_days=None,
 )
+
+media_uses = table(
+    "media_uses",
+    Column("project_id", String(36), primary_key=True),
+    Column("media_id", String(22), primary_key=True),
+    Column("trace_id", String(200), primary_key=True),
+    Index("ix_media_uses_trace", "project_id", "trace_id"),
+    subject=None,
+    keep_days=None,
+)
+"""Which traces a media file was announced for; `trace_id` is empty when it was for something else, as a dataset's item."""

@@ -29,7 +29,7 @@ from noria.tracing import migrations
 _NOT_KEPT: Final = frozenset({"run", "logs", "work", "spans", "journal", "noria.lock", "spans.lock"})
 """Scratch, and what is frozen apart from the rest."""
 _RECORDS: Final = ("records.db", "records.db-wal", "records.db-shm")
-_STILL: Final = ("spans/store/", "files/", "models/")
+_STILL: Final = ("spans/store/", "files/", "media/", "models/")
 """Files below these never change under a name and a time, so a hash from the backup before still holds."""
 
 
@@ -161,7 +161,7 @@ def _walk(root: Path, below: str) -> Iterator[Source]:
 
 
 def _rest(settings: Settings, *, secret: bool) -> Iterator[Source]:
-    """All that is not frozen: files, models, kept responses, settings, prices, the key file."""
+    """All that is not frozen: files, media, models, kept responses, settings, prices, the key file."""
     root = settings.data
     for top in sorted(root.iterdir()):
         if top.name in _NOT_KEPT or top.name in _RECORDS or (top == settings.folder.secret and not secret):

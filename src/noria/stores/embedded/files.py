@@ -45,7 +45,10 @@ class FolderFiles:
         return self.path(digest).stat().st_size
 
     def delete(self, digest: str) -> None:
-        self._path(digest).unlink(missing_ok=True)
+        path = self._path(digest)
+        if path.exists():
+            path.unlink(missing_ok=True)
+            _sync_folder(path.parent)  # what was erased does not come back when the power fails
 
     def _path(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):

@@ -186,6 +186,17 @@ def upgrade() -> None:
         info={"subject": None, "keep_days": None},
     )
     op.create_table(
+        "media_uses",
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("media_id", sa.String(length=22), nullable=False),
+        sa.Column("trace_id", sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint("project_id", "media_id", "trace_id", name=op.f("pk_media_uses")),
+        info={"subject": None, "keep_days": None},
+    )
+    with op.batch_alter_table("media_uses", schema=None) as batch_op:
+        batch_op.create_index("ix_media_uses_trace", ["project_id", "trace_id"], unique=False)
+
+    op.create_table(
         "models",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("project_id", sa.String(length=36), nullable=False),
@@ -860,6 +871,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_models_project_id"))
 
     op.drop_table("models")
+    with op.batch_alter_table("media_uses", schema=None) as batch_op:
+        batch_op.drop_index("ix_media_uses_trace")
+
+    op.drop_table("media_uses")
     op.drop_table("media")
     with op.batch_alter_table("lineage_edges", schema=None) as batch_op:
         batch_op.drop_index("ix_lineage_edges_target")
