@@ -183,7 +183,7 @@ def test_deleted_rows_are_gone_at_once_and_the_mutation_is_listed(spans: ClickHo
 
 
 def test_rows_are_deleted_in_one_partition_without_waiting(spans: ClickHouseSpans) -> None:
-    make_table(spans)
+    make_table(spans, "ReplacingMergeTree")
     spans.insert("t", ["a", "b"], [[1, "same"], [2, "same"]], token="1")
     [row] = spans.query("SELECT a, _partition_id AS part FROM t FINAL WHERE a = 1")
     sql = (
