@@ -105,3 +105,9 @@ def test_every_metric_of_the_dashboard_is_a_real_one(server: tuple[TestClient, s
     }
     assert len(named) >= 12
     assert named <= real, named - real
+    told_by = set(re.findall(r'([a-z_]+)="', told))
+    asked = " ".join(target["expr"] for panel in panels for target in panel["targets"])
+    labels = {name.strip() for group in re.findall(r"by \(([^)]*)\)", asked) for name in group.split(",")}
+    labels |= set(re.findall(r"[{,]([a-z_]+)[=!]", asked))
+    assert len(labels) >= 6
+    assert labels <= told_by, labels - told_by

@@ -4,7 +4,7 @@ With NORIA_SHOTS=FOLDER every page is also saved as a picture, light and dark, w
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +40,13 @@ def paths(ids: Json) -> dict[str, str]:
         "overview": "/",
         "traces": "/traces",
         "trace": f"/traces/{ids['trace_id']}",
+        "import": "/traces/import",
+        "dashboard": "/dashboard",
+        "costs": "/costs",
+        "sessions": "/sessions",
+        "users": "/users",
+        "scores": "/scores",
+        "project": "/settings/project",
         "datasets": "/datasets",
         "dataset": "/datasets/conversations",
         "evaluations": "/evaluations",
@@ -82,6 +89,22 @@ def signed_in(
     return context
 
 
+@pytest.fixture(scope="module")
+def window(browser: Browser, seeded: tuple[Running, Json]) -> Iterator[Callable[..., BrowserContext]]:
+    """Windows of the admin, each look signed in once."""
+    made: dict[tuple[tuple[str, object], ...], BrowserContext] = {}
+
+    def of(**look: object) -> BrowserContext:
+        key = tuple(sorted(look.items()))
+        if key not in made:
+            made[key] = signed_in(browser, seeded[0], **look)  # type: ignore[arg-type]
+        return made[key]
+
+    yield of
+    for context in made.values():
+        context.close()
+
+
 def opened(context: BrowserContext, path: str) -> tuple[Page, list[str]]:
     """A loaded page and what it complained about."""
     page = context.new_page()
@@ -98,11 +121,9 @@ def opened(context: BrowserContext, path: str) -> tuple[Page, list[str]]:
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_page_opens_without_complaint_and_fits(
-    browser: Browser, seeded: tuple[Running, Json], name: str, size: tuple[int, int], dark: bool
+    window: Callable[..., BrowserContext], seeded: tuple[Running, Json], name: str, size: tuple[int, int], dark: bool
 ) -> None:
-    running, ids = seeded
-    context = signed_in(browser, running, dark=dark, size=size)
-    page, complaints = opened(context, paths(ids)[name])
+    page, complaints = opened(window(dark=dark, size=size), paths(seeded[1])[name])
     page.wait_for_load_state("networkidle")
     assert complaints == []
     assert page.locator("h1").count() == 1
@@ -111,22 +132,20 @@ def test_page_opens_without_complaint_and_fits(
     if SHOTS:
         picture = Path(SHOTS) / f"{name}-{'dark' if dark else 'light'}-{'wide' if size == WIDE else 'narrow'}.png"
         page.screenshot(path=str(picture), full_page=True)
-    context.close()
+    page.close()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_page_speaks_korean_and_reads_without_javascript(
-    browser: Browser, seeded: tuple[Running, Json], name: str
+    window: Callable[..., BrowserContext], seeded: tuple[Running, Json], name: str
 ) -> None:
-    running, ids = seeded
-    context = signed_in(browser, running, language="ko", scripts=False)
-    page, _ = opened(context, paths(ids)[name])
+    page, _ = opened(window(language="ko", scripts=False), paths(seeded[1])[name])
     assert page.locator("html").get_attribute("lang") == "ko"
     assert any("가" <= letter <= "힣" for letter in page.locator("nav").inner_text())
     assert len(page.locator("main").inner_text().strip()) > 40
     if SHOTS:
         page.screenshot(path=str(Path(SHOTS) / f"{name}-ko.png"), full_page=True)
-    context.close()
+    page.close()
 
 
 def test_a_stranger_sees_the_login_and_nothing_else(browser: Browser, seeded: tuple[Running, Json]) -> None:

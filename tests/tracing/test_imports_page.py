@@ -22,8 +22,12 @@ from noria.jobs.context import JobContext
 from noria.registry.slice import SLICE as REGISTRY
 from noria.stores.connect import Stores
 from noria.tracing import jobs as tracing_jobs
+from noria.tracing.imports.taking import Import
+from noria.tracing.pages_imports import said
 from noria.tracing.slice import SLICE
 from noria.web import application
+from noria.web.i18n import words
+from tests.tracing.import_kit import Desk
 from tests.tracing.test_imports_doors import ROW
 
 schema.declare()
@@ -97,6 +101,15 @@ def test_what_no_tool_has_exported_is_refused(browser: TestClient, stores: Store
     browser.cookies.set("lang", "ko")
     page = read(browser, path)
     assert "Noria가 아는 도구가 내보낸 파일이 아닙니다." in page and "도구를 고르세요: langfuse" in page
+
+
+def test_how_far_it_is_is_said_in_korean(desk: Desk) -> None:
+    notes: list[str] = []
+    run = Import(desk.stores, desk.project, tool="auto", files=[desk.lines("runs.jsonl", ROW)])
+    run.run(lambda _done, _total, note: notes.append(note))
+    assert notes[-1] == "1 spans and 0 scores, 0 refused"
+    assert words("ko")(said(notes[-1])) == "스팬 1개, 점수 0개, 거절 0개"
+    assert said("reading") == "reading"
 
 
 def test_who_may_import(browser: TestClient, stores: Stores, first: FirstLogin) -> None:

@@ -1,5 +1,6 @@
 """Two languages: nothing is left untranslated, and numbers and times read the way their readers write them."""
 
+import ast
 import json
 from datetime import timedelta
 
@@ -29,6 +30,17 @@ def test_every_string_has_korean(folder: str) -> None:
 
 def test_words_from_code_have_korean() -> None:
     assert i18n.missing_translations(EXTRA).get("", []) == []
+
+
+def test_sentences_with_values_have_korean() -> None:
+    """What noria.core.errors.Sentence is made of, wherever it is raised."""
+    found = []
+    for path in i18n.ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Sentence":
+                found += [str(one.value) for one in node.args if isinstance(one, ast.Constant)]
+    assert len(found) > 20
+    assert i18n.missing_translations(found).get("", []) == []
 
 
 def test_no_two_slices_translate_the_same_words_differently() -> None:
@@ -81,6 +93,9 @@ def test_times() -> None:
     assert korean.ago(now - timedelta(minutes=14)) == "14분 전"
     assert english.ago(now - timedelta(hours=1, minutes=5)) == "1 hour ago"
     assert english.ago(now + timedelta(days=2)) == "in 2 days" and korean.ago(now + timedelta(days=2)) == "2일 후"
+    assert english.ago(now - timedelta(minutes=59, seconds=40)) == "1 hour ago"
+    assert english.ago(now - timedelta(hours=23, minutes=40)) == "1 day ago"
+    assert english.ago(now - timedelta(hours=23, minutes=20)) == "23 hours ago"
     assert english.ago(now) == "just now" and korean.ago(now) == "방금"
     assert english.duration(0.0123) == "12 ms" and english.duration(200) == "3 min 20 s"
     assert korean.duration(7500) == "2시간 5분"

@@ -23,6 +23,7 @@ from noria.registry.records import Endpoint
 from noria.stores.connect import Stores
 from noria.tracing import service as tracing
 from noria.tracing import traffic, views
+from noria.tracing.pages_imports import said
 from noria.tracing.records import TraceFilter, TraceRow, Traffic
 from noria.web.auth import Caller, allow
 from noria.web.deps import StoresDep
@@ -197,7 +198,7 @@ def _waiting(stores: Stores, caller: Caller) -> dict[str, Any]:
     ]
     return {
         "needs": sorted(needs, key=lambda need: not need.mine),
-        "running": [(job, JOB_TITLES.get(job.name, job.name), job_path(job)) for job in running],
+        "running": [(job, JOB_TITLES.get(job.name, job.name), job_path(job), said(job.note)) for job in running],
     }
 
 

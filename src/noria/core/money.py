@@ -26,8 +26,10 @@ def micros(text: str) -> int:
 
 
 def sum_of(amount: int) -> str:
-    """As `dollars`, but of a dollar or more only the cents: a sum that people compare."""
-    return f"{amount / _MICROS:,.2f}" if amount >= _MICROS else dollars(amount)
+    """As `dollars`, but of a dollar or more only the cents, of a cent or more four decimals: a sum that people compare."""
+    if amount >= _MICROS:
+        return f"{amount / _MICROS:,.2f}"
+    return dollars(round(amount, -2) if amount >= _MICROS // 100 else amount)
 
 
 def dollars(amount: int) -> str:

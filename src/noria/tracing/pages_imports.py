@@ -10,7 +10,7 @@ from typing import Annotated, Any, BinaryIO, Final
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from starlette.responses import Response
 
-from noria.core.errors import NotFound
+from noria.core.errors import NotFound, Sentence
 from noria.jobs import service as jobs
 from noria.jobs.records import Job
 from noria.stores.connect import Stores
@@ -57,7 +57,7 @@ def imports_page(request: Request, stores: StoresDep, caller: Viewer, job: str =
 @router.get("/traces/fragments/import/{job_id}")
 def import_part(request: Request, stores: StoresDep, caller: Viewer, job_id: str) -> Response:
     """How far one import is, and in the end what came of it."""
-    return render(request, caller, "tracing/_import.html", **_followed(_import(stores, caller, job_id)))
+    return render(request, caller, "tracing/_import.html", follow=True, **_followed(_import(stores, caller, job_id)))
 
 
 @router.post("/traces/import")
@@ -81,13 +81,21 @@ def _import(stores: Stores, caller: Caller, job_id: str) -> Job:
     return job
 
 
+def said(note: str) -> str:
+    """The note of a running import, so that a page can say it in the reader's language; any other note as it is."""
+    counts = _COUNTS.fullmatch(note)
+    if counts is None:
+        return note
+    spans, scores, refused = counts.groups()
+    return Sentence("{spans} spans and {scores} scores, {refused} refused", spans=spans, scores=scores, refused=refused)
+
+
 def _followed(job: Job | None) -> dict[str, Any]:
     tally = _tally(job) if job else None
-    counts = _COUNTS.fullmatch(job.note) if job else None
     return {
         "job": job,
         "tally": tally,
-        "counts": counts.groups() if counts else None,
+        "note": said(job.note) if job else "",
         "titles": TITLES,
         "first": moment(tally.first_ns) if tally and tally.first_ns else None,
         "last": moment(tally.last_ns) if tally and tally.last_ns else None,

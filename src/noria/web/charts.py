@@ -30,6 +30,8 @@ SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v6.json"
 SERIES: Final[tuple[str, ...]] = ("var(--accent)", "var(--warn)", "var(--good)", "var(--bad)", "var(--edge)")
 """Colours of series, in order: the first is what the chart is about."""
 
+_NAME: Final = 14
+"""Pixels of a name in the legend."""
 _CSS = Path(__file__).parent / "static" / "noria.css"
 _making = threading.Lock()
 
@@ -85,7 +87,9 @@ def line(
     if series:
         names = list(dict.fromkeys(str(row[series]) for row in rows))
         chosen = [colours[min(i, len(colours) - 1)] for i in range(len(names))]
-        encoding["color"] = {"field": series, "type": "nominal", "scale": {"domain": names, "range": chosen}}
+        scale = {"domain": names, "range": chosen}
+        encoding["color"] = {"field": series, "type": "nominal", "scale": scale, "legend": _legend(names)}
+        height += _NAME * max(len(names) - 3, 0)  # on a narrow page names stand below each other
     mark: Spec = {"type": "line", "strokeWidth": 2, "point": len(rows) < 25, "clip": True}
     if not series:
         mark["color"] = SERIES[0]
@@ -137,6 +141,12 @@ def bars(rows: Sequence[Row], *, label: str, value: str, title: str = "") -> Spe
     }
     mark = {"type": "bar", "color": SERIES[0], "height": {"band": 0.6}}
     return _spec(rows, {"mark": mark, "encoding": encoding}, {"step": 24})
+
+
+def _legend(names: Sequence[str]) -> Spec:
+    """As many names in a row as there is room for."""
+    widest = max((sum(11 if letter > "\u2e80" else 6.5 for letter in name) for name in names), default=0)
+    return {"columns": {"expr": f"max(1, floor(width / {min(widest, 160) + 30:.0f}))"}}
 
 
 def thin(rows: Sequence[Row], most: int = 400) -> list[Row]:

@@ -23,7 +23,8 @@ ROOT: Final[Path] = Path(__file__).parents[1]
 """The folder of the package: each slice's templates are in `<slice>/templates`."""
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_STEPS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
+_STEPS = ((86_400, 1_800, "day"), (3_600, 30, "hour"), (60, 0, "minute"))
+"""Seconds, how many of them may be missing (else there were 60 minutes), and the unit."""
 _EXACT = ((86_400, "days", "일"), (3_600, "h", "시간"), (60, "min", "분"), (1, "s", "초"))
 _KOREAN_UNITS = {"day": "일", "hour": "시간", "minute": "분", "second": "초"}
 
@@ -72,8 +73,8 @@ class Words:
         seconds = (clock.now() - time).total_seconds()
         if abs(seconds) < 60:
             return self("just now") if seconds >= 0 else self("in less than a minute")
-        for size, unit in _STEPS:
-            if abs(seconds) >= size:
+        for size, missing, unit in _STEPS:
+            if abs(seconds) >= size - missing:
                 return self._distance(round(abs(seconds) / size), unit, past=seconds > 0)
         raise AssertionError("a distance of at least a minute has a unit")
 
