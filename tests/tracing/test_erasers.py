@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import time
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -31,7 +32,7 @@ from noria.registry.recording import Exchange, write
 from noria.stores import rawsearch
 from noria.stores.connect import Stores
 from noria.tracing import erasure as traces
-from noria.tracing import media, tables
+from noria.tracing import media, media_aging, retention, tables
 from tests.tracing.conftest import Traffic
 
 SUBJECT = "mina"
@@ -222,6 +223,30 @@ def test_a_removal_that_was_killed_is_finished(stores: Stores, subject: Subject,
     assert is_kept(
         stores, subject.project_id, keep(stores, subject.project_id, b"picture of quappe", ids.new_trace_id())
     )
+
+
+def test_media_files_go_when_their_traces_went_by_age(stores: Stores, subject: Subject, traffic: Traffic) -> None:
+    project, gone = subject.project_id, ids.new_trace_id()
+    here = traffic.span("hello").trace_id
+    traffic.carry()
+    old = [keep(stores, project, content, gone) for content in (b"old", b"old and shared", b"old and quoted")]
+    keep(stores, project, b"old and shared", here)
+    traffic.span(speaking_of(old[2]))
+    traffic.carry()
+    old.append(keep(stores, project, b"old, of a dataset", ""))
+    with stores.database.begin() as connection:
+        connection.execute(tables.media.update().values(created_at=clock.now() - timedelta(days=98)))
+    fresh = keep(stores, project, b"its spans come later", ids.new_trace_id())
+    what = retention.kept(clock.now(), 90, {})
+    media_aging.drop_old(stores, retention.kept(clock.now(), 30, {project: 92}))
+    assert is_kept(stores, project, old[0]), "this project keeps its spans for longer"
+    for _ in range(2):
+        media_aging.drop_old(stores, what)
+        kept = [is_kept(stores, project, one) for one in (*old, fresh)]
+        assert kept == [False, True, True, True, True]
+    with stores.database.read() as connection:
+        [entry] = audit.entries(connection, project, verb="media.drop").items
+    assert (entry.target_kind, entry.details) == ("project", {"files": 1})
 
 
 def test_nothing_stays_of_uploads_whose_job_is_over(stores: Stores, subject: Subject) -> None:

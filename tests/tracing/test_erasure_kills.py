@@ -4,6 +4,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ class Killer:
             return job.ended
         children = psutil.Process(self.worker.pid).children()
         for child in children:
-            child.kill()
+            with suppress(psutil.NoSuchProcess):  # it has ended by itself
+                child.kill()
         if children and not self.killed:
             self.stop()
             self.worker = self._start(WORKER)
@@ -117,7 +119,8 @@ def test_the_job_is_killed_at_several_steps(
     finally:
         killer.stop()
     job = jobs.get(stores, first.project_id, asked.job_id)
-    assert (job.state, len(killer.killed)) == ("done", KILLS), (job.error, killer.killed)
+    assert job.state == "done", job.error
+    assert len(killer.killed) >= 2, killer.killed  # at the first step, and while it waits for journals or old files
     done = erasure.get(stores, first.project_id, asked.id)
     assert (done.state, set(done.proof.values())) == ("done", {0})
     assert (done.counts["traces"], done.counts["media files"], done.counts["kept responses"]) == (1, 1, 1)

@@ -258,7 +258,7 @@ def _write_down(stores: Stores, subject: Subject) -> None:
 
 def _going(project_id: str, erasure_id: str, traces: Iterable[str] = ()) -> media_erasing.Going:
     values = {"project": project_id, "erasure": erasure_id}
-    return media_erasing.Going(project_id, frozenset(traces), _WRITTEN, values, erasure_id)
+    return media_erasing.Going(project_id, frozenset(traces), _WRITTEN, values, target=("erasure", erasure_id))
 
 
 def _counts(stores: Stores, subject: Subject) -> dict[str, int]:

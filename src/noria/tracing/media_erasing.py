@@ -1,4 +1,4 @@
-"""Erasing media files that belong to erased traces and to nothing that stays.
+"""Removing media files that belong to traces that go and to nothing that stays.
 
 In: the traces, as a list and as SQL that selects their ids. A file belongs to a trace that it was announced for, and to one whose texts refer
 to it; it stays while anything else was announced for it or refers to it. The order to know: references are written down beside the
@@ -26,12 +26,12 @@ _TEXTS: Final[Mapping[str, Sequence[str]]] = {
 _REFERENCE: Final = "@@@langfuseMedia:type=[^@|]{1,100}[|]id=([A-Za-z0-9_-]{22})[|]"
 _MARK: Final = "@@@langfuseMedia:"
 _AT_ONCE: Final = 100
-_VERB: Final = "media.erase"
+ERASE: Final = "media.erase"
 
 
 @dataclass(frozen=True, slots=True)
 class Going:
-    """The traces that are erased, or would be."""
+    """Traces that are erased or have gone by age, or would be."""
 
     project_id: str
     ids: frozenset[str]
@@ -39,7 +39,9 @@ class Going:
     """SQL that selects the same ids."""
     values: Mapping[str, Any]
     """What the SQL asks for; `project` among it."""
-    erasure_id: str = ""
+    verb: str = ERASE
+    """For the audit, and its target: a kind and an id."""
+    target: tuple[str, str] = ("erasure", "")
 
 
 def has_any(stores: Stores, project_id: str) -> bool:
@@ -82,8 +84,7 @@ def remove(stores: Stores, going: Going) -> None:
     if not going.ids or not has_any(stores, going.project_id):
         return
     for some in _pieces(sorted(find(stores, going))):
-        with Gate(stores.settings.folder.media_gate):
-            _remove(stores, going, some)
+        _take_away(stores, going, some)
     for names in _pieces(list(going.ids)):
         with stores.database.begin() as connection:
             connection.execute(delete(media_uses).where(_of(going.project_id), media_uses.c.trace_id.in_(names)))
@@ -93,36 +94,32 @@ def removed(stores: Stores, project_id: str, erasure_id: str) -> int:
     """How many files this erasure has removed."""
     with stores.database.read() as connection:
         found = audit.entries(
-            connection, project_id, verb=_VERB, target_kind="erasure", target_id=erasure_id, limit=1000
+            connection, project_id, verb=ERASE, target_kind="erasure", target_id=erasure_id, limit=1000
         )
     return sum(int(entry.details["files"]) for entry in found.items)
 
 
-def _remove(stores: Stores, going: Going, ids: Sequence[str]) -> None:
-    """In the gate. A file that is marked as not here yet is invisible, and whoever announces it again puts it again."""
-    project_id, used = going.project_id, _used_elsewhere(stores, ids, going)
-    free = [one for one in ids if one not in used]
-    with stores.database.begin() as connection:
+def _take_away(stores: Stores, going: Going, ids: Sequence[str]) -> None:
+    """A file that is marked as not here yet is invisible, and whoever announces it again puts it again."""
+    project_id = going.project_id
+    with Gate(stores.settings.folder.media_gate):
+        used = _used_elsewhere(stores, ids, going)
+        free = [one for one in ids if one not in used]
         here = (media.c.project_id == project_id) & media.c.id.in_(free)
-        digests = set(connection.execute(select(media.c.digest).where(here)).scalars())
-        connection.execute(update(media).where(here).values(uploaded_at=None))
-        shared = media.c.digest.in_(digests) & media.c.uploaded_at.is_not(None)
-        needed = set(connection.execute(select(media.c.digest).where(shared)).scalars())
-    for digest in digests - needed:
-        stores.media.delete(digest)
-    with stores.database.begin() as connection:
-        connection.execute(delete(media_uses).where(_of(project_id), media_uses.c.media_id.in_(free)))
-        gone = connection.execute(delete(media).where(here)).rowcount
-        if gone:
-            audit.record(
-                connection,
-                project_id=project_id,
-                actor_id="",
-                verb=_VERB,
-                target_kind="erasure",
-                target_id=going.erasure_id,
-                details={"files": gone},
-            )
+        with stores.database.begin() as connection:
+            digests = set(connection.execute(select(media.c.digest).where(here)).scalars())
+            connection.execute(update(media).where(here).values(uploaded_at=None))
+            shared = media.c.digest.in_(digests) & media.c.uploaded_at.is_not(None)
+            needed = set(connection.execute(select(media.c.digest).where(shared)).scalars())
+        for digest in digests - needed:
+            stores.media.delete(digest)
+        with stores.database.begin() as connection:
+            connection.execute(delete(media_uses).where(_of(project_id), media_uses.c.media_id.in_(free)))
+            gone = connection.execute(delete(media).where(here)).rowcount
+            if gone:
+                verb, (kind, target) = going.verb, going.target
+                about = {"project_id": project_id, "target_kind": kind, "target_id": target}
+                audit.record(connection, actor_id="", verb=verb, details={"files": gone}, **about)
 
 
 def _announced(stores: Stores, going: Going) -> Iterator[str]:

@@ -20,7 +20,7 @@ from noria.stores.connect import Stores
 from noria.stores.lock import Gate, PidLock
 from noria.stores.shipping import Batch, JournalReader
 from noria.stores.spans import NoTable
-from noria.tracing import doubt, migrations, pieces, retention, room, schema
+from noria.tracing import doubt, media_aging, migrations, pieces, retention, room, schema
 from noria.tracing.erased import Erased
 from noria.tracing.joining import content_row, joined
 from noria.tracing.second_look import SecondLook
@@ -175,7 +175,9 @@ class Tailer:
             with self._stores.database.read() as connection:
                 own = projects.keep_span_days(connection)
             days = self._stores.settings.keep_span_days
-            retention.drop_old(self._stores.spans, retention.kept(clock.now(), days, own))
+            kept = retention.kept(clock.now(), days, own)
+            retention.drop_old(self._stores.spans, kept)
+            media_aging.drop_old(self._stores, kept)
         except NoriaError as error:
             logger.warning("Old spans could not be dropped: %s", error.message)
         except SQLAlchemyError as error:  # whose days are not known: nothing goes
