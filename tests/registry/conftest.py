@@ -37,10 +37,9 @@ def registry_stores(request: pytest.FixtureRequest, settings: Settings, stores: 
         return
     own = Stores(settings)
     own.__dict__["database"] = Database(request.getfixturevalue("postgres_server"))
-    with own.database.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
     metadata.create_all(own.database.engine)
+    with own.database.begin() as connection:
+        connection.execute(text(f"TRUNCATE {', '.join(table.name for table in metadata.sorted_tables)} CASCADE"))
     yield own
     own.close()
 

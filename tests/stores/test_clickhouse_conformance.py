@@ -182,6 +182,17 @@ def test_deleted_rows_are_gone_at_once_and_the_mutation_is_listed(spans: ClickHo
     assert count(spans) == 0
 
 
+def test_rows_are_deleted_in_one_partition_without_waiting(spans: ClickHouseSpans) -> None:
+    make_table(spans, "ReplacingMergeTree")
+    spans.insert("t", ["a", "b"], [[1, "same"], [2, "same"]], token="1")
+    [row] = spans.query("SELECT a, _partition_id AS part FROM t FINAL WHERE a = 1")
+    sql = (
+        "DELETE FROM t IN PARTITION ID {part:String} WHERE b IN {b:Array(String)} SETTINGS lightweight_deletes_sync = 0"
+    )
+    spans.command(sql, {"part": row["part"], "b": ["same"]})
+    eventually("it is gone, and the other partition's is not", lambda: spans.query("SELECT a FROM t") == [{"a": 2}])
+
+
 def test_the_tables_of_noria_are_made_and_their_text_index_is_used(spans: ClickHouseSpans) -> None:
     migrations.prepare(spans)
     columns = ("project_id", "trace_id", "text")

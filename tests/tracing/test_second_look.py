@@ -153,7 +153,7 @@ def test_both_miss_the_others_spans_and_mend_it(
     carry_at_once(*machines)
     assert (4, 30, "kim") not in rows(stores, project), "they did not meet: the test shows nothing"
     assert look(*machines) >= 1
-    assert rows(stores, project) == [(4, 30, "kim")], "one row, of all spans"
+    eventually("one row, of all spans", lambda: rows(stores, project) == [(4, 30, "kim")])
     for said in ("refund", "granted"):
         assert len(service.list_traces(stores, project, TraceFilter(q=said)).items) == 1, said
     later = replace(calls[0], span_id=ids.new_span_id())
@@ -282,4 +282,4 @@ def test_a_place_of_another_trace_is_not_taken(stores: Stores, project: str, mac
     machines[1].wrote(first[1], second[1])
     carry_at_once(*machines)
     look(*machines)
-    assert rows(stores, project) == [(2, 10, "kim")] * 2
+    eventually("a row each", lambda: rows(stores, project) == [(2, 10, "kim")] * 2)

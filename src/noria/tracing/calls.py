@@ -11,7 +11,7 @@ from typing import Any, Final
 from noria.core.records import Message, Span
 from noria.stores.connect import Stores
 from noria.tracing import schema
-from noria.tracing.reading import ask
+from noria.tracing.reading import OF_TRACES, ask
 from noria.tracing.records import ScoreView
 from noria.tracing.service import scores_of
 from noria.tracing.tree import in_reading_order
@@ -24,7 +24,6 @@ _LIGHT: Final = (
     "length(input_messages) > 2 AS said",
     "length(output_messages) > 2 AS answered",
 )
-_OF_TRACES: Final = "FROM spans FINAL WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ def top_calls(
     for at in range(0, len(trace_ids), _AT_ONCE):
         traces = list(trace_ids[at : at + _AT_ONCE])
         rows: dict[str, list[dict[str, Any]]] = {}
-        rest = f"{_OF_TRACES} ORDER BY trace_id, start_ns, span_id LIMIT {{most:UInt32}} BY trace_id"
+        rest = f"{OF_TRACES} ORDER BY trace_id, start_ns, span_id LIMIT {{most:UInt32}} BY trace_id"
         for row in ask(stores, schema.select(_LIGHT, rest), {"project": project_id, "traces": traces, "most": _SPANS}):
             rows.setdefault(row["trace_id"], []).append(row)
         tops = {trace_id: _top(found) for trace_id, found in rows.items()}
@@ -75,7 +74,7 @@ def _read(
     wanted = {trace_id: chosen.get(trace_id) or top for trace_id, top in tops.items()}
     rows = ask(
         stores,
-        schema.select(schema.SPAN_COLUMNS, f"{_OF_TRACES} AND span_id IN {{spans:Array(String)}}"),
+        schema.select(schema.SPAN_COLUMNS, f"{OF_TRACES} AND span_id IN {{spans:Array(String)}}"),
         {"project": project_id, "traces": list(wanted), "spans": list(wanted.values())},
     )
     spans = {(span.trace_id, span.span_id): span for span in map(schema.span_of, rows)}

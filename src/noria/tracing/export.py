@@ -48,8 +48,8 @@ def _rows(stores: Stores, project_id: str, traces: list[str]) -> Iterator[list[d
     """Rows of `spans` of these traces, by trace and span."""
     after = ("", "")
     wanted = (
-        "FROM spans FINAL WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}"
-        " AND (trace_id, span_id) > ({trace:String}, {span:String}) ORDER BY trace_id, span_id LIMIT {most:UInt32}"
+        f"{reading.OF_TRACES} AND (trace_id, span_id) > ({{trace:String}}, {{span:String}})"
+        " ORDER BY trace_id, span_id LIMIT {most:UInt32}"
     )
     while True:
         values = {"project": project_id, "traces": traces, "trace": after[0], "span": after[1], "most": _SPANS}

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from noria.core.records import Span
 from noria.stores.connect import Stores
 from noria.tracing import schema, service
-from noria.tracing.reading import ask, moment
+from noria.tracing.reading import OF_TRACES, ask, moment
 from noria.tracing.records import Group, TraceFilter
 from noria.web.paging import Page, cut, decode
 
@@ -61,8 +61,7 @@ def conversation(
         stores,
         schema.select(
             schema.SPAN_COLUMNS,
-            "FROM spans FINAL WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}"
-            " AND span_id IN {spans:Array(String)}",
+            f"{OF_TRACES} AND span_id IN {{spans:Array(String)}}",
         ),
         {
             "project": project_id,

@@ -16,7 +16,7 @@ from noria.tracing import outline, schema
 from noria.tracing.imports import items
 from noria.tracing.langfuse_filters import Conditions
 from noria.tracing.langfuse_shapes import EXPERIMENT, Told
-from noria.tracing.reading import ask, nanoseconds
+from noria.tracing.reading import OF_TRACES, ask, nanoseconds
 from noria.web.paging import Page, cut, decode
 
 _MOST: Final = 50_000
@@ -95,10 +95,9 @@ def trace_spans(stores: Stores, project_id: str, trace_id: str) -> list[Span]:
         stores,
         schema.select(
             schema.SPAN_COLUMNS,
-            "FROM spans FINAL WHERE project_id = {project:String} AND trace_id = {trace:String}"
-            " ORDER BY start_ns, span_id LIMIT {most:UInt32}",
+            f"{OF_TRACES} ORDER BY start_ns, span_id LIMIT {{most:UInt32}}",
         ),
-        {"project": project_id, "trace": items.trace_id(trace_id), "most": _MOST},
+        {"project": project_id, "traces": [items.trace_id(trace_id)], "most": _MOST},
     )
     if not rows:
         raise outline.missing()
@@ -110,15 +109,14 @@ def told(stores: Stores, project_id: str, trace_ids: Sequence[str]) -> list[Told
     if not trace_ids:
         return []
     values = {"project": project_id, "traces": list(trace_ids)}
-    within = "FROM spans FINAL WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}"
     rows = ask(
         stores,
         schema.select(
-            schema.SPAN_COLUMNS, f"{within} AND {_ABOUT} ORDER BY trace_id, start_ns, span_id LIMIT 20 BY trace_id"
+            schema.SPAN_COLUMNS, f"{OF_TRACES} AND {_ABOUT} ORDER BY trace_id, start_ns, span_id LIMIT 20 BY trace_id"
         ),
         values,
     )
-    narrow = ask(stores, f"{schema.select(_NARROW, within)} ORDER BY start_ns, span_id", values)
+    narrow = ask(stores, f"{schema.select(_NARROW, OF_TRACES)} ORDER BY start_ns, span_id", values)
     about: dict[str, list[Span]] = defaultdict(list)
     every: dict[str, list[Span]] = defaultdict(list)
     for row in rows:
@@ -292,8 +290,7 @@ def _whole(stores: Stores, project_id: str, keys: Sequence[Mapping[str, Any]]) -
         stores,
         schema.select(
             schema.SPAN_COLUMNS,
-            "FROM spans FINAL WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}"
-            " AND span_id IN {spans:Array(String)}",
+            f"{OF_TRACES} AND span_id IN {{spans:Array(String)}}",
         ),
         {
             "project": project_id,

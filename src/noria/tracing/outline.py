@@ -15,7 +15,7 @@ from noria.core.errors import NotFound
 from noria.core.records import Span
 from noria.stores.connect import Stores
 from noria.tracing import conditions, filters, schema
-from noria.tracing.reading import ask, moment, nanoseconds
+from noria.tracing.reading import OF_TRACES, ROWS_OF_TRACES, ask, moment, nanoseconds
 from noria.tracing.records import Outline, Step, Totals
 from noria.tracing.totals import totals
 from noria.tracing.tree import in_reading_order
@@ -28,7 +28,6 @@ FOUND: Final = 200
 _COUNTED: Final = 5_000
 _KEPT: Final = 3
 _SECONDS: Final = 60.0
-_IN_TRACE: Final = "FROM spans FINAL WHERE project_id = {project:String} AND trace_id = {trace:String}"
 # One row of whole columns: 50,000 rows would be 50,000 dictionaries first.
 _COLUMNS_OF: Final = """
 SELECT groupArray(span_id) AS span_id, groupArray(parent_id) AS parent_id, groupArray(name) AS name,
@@ -39,7 +38,7 @@ FROM (
         (length(input_messages) > 2) + 2 * (length(output_messages) > 2) AS says
     INSIDE ORDER BY start_ns, span_id LIMIT {most:UInt32}
 )
-""".replace("INSIDE", _IN_TRACE)
+""".replace("INSIDE", OF_TRACES)
 # A row keeps the place in the list that the trace got first: the start of one of its spans.
 _TOLD: Final = schema.select(
     (
@@ -114,8 +113,8 @@ _lock = threading.Lock()
 
 def read(stores: Stores, project_id: str, trace_id: str) -> Outline:
     """The outline of one trace. Raises NotFound, Unavailable."""
-    values = {"project": project_id, "trace": trace_id.lower()}
-    found = ask(stores, f"SELECT count() AS n, max(end_ns) AS last {_IN_TRACE}", values)[0]
+    values = {"project": project_id, "traces": [trace_id.lower()]}
+    found = ask(stores, f"SELECT count() AS n, max(end_ns) AS last {ROWS_OF_TRACES}", values)[0]
     if not found["n"]:
         raise missing()
     stamp = (found["n"], found["last"])
@@ -138,8 +137,8 @@ def read(stores: Stores, project_id: str, trace_id: str) -> Outline:
 
 def spans(stores: Stores, project_id: str, trace_id: str, span_ids: list[str]) -> dict[str, Span]:
     """These spans of a trace whole, by id."""
-    sql = schema.select(schema.SPAN_COLUMNS, f"{_IN_TRACE} AND span_id IN {{ids:Array(String)}}")
-    rows = ask(stores, sql, {"project": project_id, "trace": trace_id.lower(), "ids": span_ids})
+    sql = schema.select(schema.SPAN_COLUMNS, f"{OF_TRACES} AND span_id IN {{ids:Array(String)}}")
+    rows = ask(stores, sql, {"project": project_id, "traces": [trace_id.lower()], "ids": span_ids})
     return {row["span_id"]: schema.span_of(row) for row in rows}
 
 
@@ -149,7 +148,7 @@ def used(stores: Stores, whole: Outline, project_id: str) -> Totals | None:
         return None
     names = ("span_id", "parent_id", "start_ns", "input_tokens", "output_tokens", "cached_tokens", "cost_micros")
     answer = "JSONExtractString(attributes, 'gen_ai.response.id') AS answer"
-    rows = ask(stores, schema.select((*names, answer), _IN_TRACE), {"project": project_id, "trace": whole.trace_id})
+    rows = ask(stores, schema.select((*names, answer), OF_TRACES), {"project": project_id, "traces": [whole.trace_id]})
     return totals(
         Span(
             trace_id=whole.trace_id,
@@ -182,8 +181,8 @@ def search(stores: Stores, project_id: str, trace_id: str, text: str) -> list[st
     """
     made = conditions.Where()
     wanted = [conditions.in_span(made, term, _SEARCHED) for term in filters.parse(text)]
-    sql = f"SELECT DISTINCT span_id, start_ns {_IN_TRACE} AND {' AND '.join(wanted or ['1'])}"
-    values = {**made.values, "project": project_id, "trace": trace_id.lower(), "most": FOUND}
+    sql = f"SELECT DISTINCT span_id, start_ns {OF_TRACES} AND {' AND '.join(wanted or ['1'])}"
+    values = {**made.values, "project": project_id, "traces": [trace_id.lower()], "most": FOUND}
     return [row["span_id"] for row in ask(stores, f"{sql} ORDER BY start_ns, span_id LIMIT {{most:UInt32}}", values)]
 
 

@@ -1,9 +1,10 @@
-"""How `traces` is read, newest first: by key, page by page, and window by window where a condition looks into all spans.
+"""How `traces` is read, newest first: page by page, and window by window, so that only the parts of a few weeks are opened.
 
 In: conditions (noria.tracing.conditions). Out: rows as dictionaries. Whoever shapes them is elsewhere.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -25,9 +26,16 @@ LISTED: Final = (
     "arrayFirst(x -> notEmpty(x), calls.requested_model) AS requested_model",
 )
 """What a list shows: of what is told of each model call, the first that says something."""
-_FIRST: Final = 86_400_000_000_000
+ROWS_OF_TRACES: Final = "FROM spans WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}"
+"""All rows of the spans of some traces; a span may have several for a while."""
+_ENDS: Final = f"(SELECT (min(start_ns), max(start_ns)) {ROWS_OF_TRACES})"
+OF_TRACES: Final = f"{ROWS_OF_TRACES.replace('spans', 'spans FINAL')} AND start_ns BETWEEN {_ENDS}.1 AND {_ENDS}.2"
+"""The spans of some traces. Their times are looked up first (once), so that the many columns of other weeks' parts stay shut."""
+_FIRST: Final = 20_000
 _FAR: Final = 16
-"""The first window, and how much longer the next one is after one in which nothing was."""
+"""Traces that the first window holds on average, and how much longer the next one is after one in which nothing was."""
+_AT_ONCE: Final = " SETTINGS optimize_read_in_order = 0"
+"""Narrow columns of a window are read faster whole and sorted than in order, which opens its parts one after the other."""
 
 
 def ask(stores: Stores, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -62,23 +70,42 @@ def newest(
         plain.append("listed_ns <= {after_start:Int64}")
         plain.append("(listed_ns, trace_id) < ({after_start:Int64}, {after_trace:String})")
         values |= {"after_start": after[0], "after_trace": after[1]}
-    if not which.wide:
-        return _read(stores, plain, values, limit)
-    found = _ends(stores, plain, values)
+    there = _known(stores, values)
+    found = _ends(stores, plain, values) if which.wide else there.ends
     if found is None:
         return []
     first, last = found
     wanted = [*plain, "listed_ns >= {from_ns:Int64} AND listed_ns < {to_ns:Int64}", *which.wide]
     rows: list[dict[str, Any]] = []
-    end, back = last + 1, _FIRST
+    end, back = (min(last, after[0]) if after else last) + 1, there.window
+    how = _AT_ONCE
+    if which.wide:
+        back, how = back // 2 + 1, ""
     while end > first and len(rows) < limit:
-        start = end - back
-        found_now = _read(stores, wanted, {**values, "from_ns": start, "to_ns": end}, limit - len(rows))
+        start = max(end - back, first)
+        found_now = _read(stores, wanted, {**values, "from_ns": start, "to_ns": end}, limit - len(rows), how)
         rows += found_now
         # As far as the rest should take when traces like these go on as often, twice over; far when there was none.
         back *= min(max(2 * (limit - len(rows)) // len(found_now), 2), _FAR) if found_now else _FAR
         end = start
     return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Where a project's first and last trace stand, and the time in which _FIRST of them come on average."""
+
+    ends: tuple[int, int] | None
+    window: int
+
+
+def _known(stores: Stores, values: Mapping[str, Any]) -> _Known:
+    """Told by the parts' own notes: no row is read."""
+    ends = "SELECT count() AS n, min(listed_ns) AS first, max(listed_ns) AS last FROM traces"
+    [row] = ask(stores, f"{ends} WHERE project_id = {{project:String}}", values)
+    if not row["n"]:
+        return _Known(None, 1)
+    return _Known((row["first"], row["last"]), (row["last"] - row["first"]) * _FIRST // row["n"] + 1)
 
 
 def count(stores: Stores, project_id: str, which: Where, most: int) -> int:
@@ -91,9 +118,9 @@ def count(stores: Stores, project_id: str, which: Where, most: int) -> int:
         return 0
     first, last = found
     wanted = [*plain, "listed_ns >= {from_ns:Int64} AND listed_ns < {to_ns:Int64}", *which.wide]
-    counted, end, back = 0, last + 1, _FIRST
+    counted, end, back = 0, last + 1, _known(stores, values).window
     while end > first and counted < most:
-        start = end - back
+        start = max(end - back, first)
         counted += _count(stores, wanted, {**values, "from_ns": start, "to_ns": end}, most - counted)
         end, back = start, back * 2
     return counted
@@ -106,15 +133,14 @@ def _count(stores: Stores, wanted: list[str], values: Mapping[str, Any], most: i
 
 
 def _ends(stores: Stores, wanted: list[str], values: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Starts of the first and the last trace of these; None when there is none."""
+    """Where the first and the last trace of these stand; None when there is none."""
     one = f"(SELECT listed_ns FROM traces WHERE {' AND '.join(wanted)} ORDER BY listed_ns"  # noqa: S608 - no value is in it
     found = ask(stores, f"{one} LIMIT 1) UNION ALL {one} DESC LIMIT 1)", values)
     starts = [row["listed_ns"] for row in found]
     return (min(starts), max(starts)) if starts else None
 
 
-def _read(stores: Stores, wanted: list[str], values: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
-    rest = (
-        f"FROM traces FINAL WHERE {' AND '.join(wanted)} ORDER BY listed_ns DESC, trace_id DESC LIMIT {{limit:UInt32}}"
-    )
+def _read(stores: Stores, wanted: list[str], values: Mapping[str, Any], limit: int, how: str) -> list[dict[str, Any]]:
+    newest_first = "ORDER BY listed_ns DESC, trace_id DESC LIMIT {limit:UInt32}"
+    rest = f"FROM traces FINAL WHERE {' AND '.join(wanted)} {newest_first}{how}"
     return ask(stores, schema.select(LISTED, rest), {**values, "limit": limit})

@@ -55,10 +55,9 @@ def get_trace(stores: Stores, project_id: str, trace_id: str) -> Trace:
         stores,
         schema.select(
             schema.SPAN_COLUMNS,
-            "FROM spans FINAL WHERE project_id = {project:String} AND trace_id = {trace:String}"
-            " ORDER BY start_ns, span_id LIMIT {limit:UInt32}",
+            f"{reading.OF_TRACES} ORDER BY start_ns, span_id LIMIT {{limit:UInt32}}",
         ),
-        {"project": project_id, "trace": trace_id, "limit": _MOST_SPANS},
+        {"project": project_id, "traces": [trace_id], "limit": _MOST_SPANS},
     )
     if not found:
         raise outline.missing()

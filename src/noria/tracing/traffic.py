@@ -13,7 +13,7 @@ from noria.core import clock
 from noria.core.records import Span
 from noria.stores.connect import Stores
 from noria.tracing import schema
-from noria.tracing.reading import ask, moment, nanoseconds
+from noria.tracing.reading import OF_TRACES, ask, moment, nanoseconds
 from noria.tracing.records import FeedbackRow, Traffic
 from noria.tracing.service import scores_of
 
@@ -106,8 +106,7 @@ def _rows_of(stores: Stores, project_id: str, endpoint: str, traces: list[str]) 
         stores,
         schema.select(
             schema.SPAN_COLUMNS,
-            "FROM spans FINAL WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}"
-            " AND endpoint = {endpoint:String} AND status = 'ok' ORDER BY start_ns",
+            f"{OF_TRACES} AND endpoint = {{endpoint:String}} AND status = 'ok' ORDER BY start_ns",
         ),
         {"project": project_id, "traces": traces, "endpoint": endpoint},
     )
