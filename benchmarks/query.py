@@ -3,6 +3,7 @@
 Half of the spans are roots (traces), half are steps inside every fifth trace; texts are made of English and Korean words. The
 spans are made by the store itself from a seed. Each question is asked as the pages ask it (through noria.tracing), --rounds
 times with different values after one warm-up; the figure is the mean of the CPU milliseconds that the store process spent.
+Shared machines differ by a factor of two from hour to hour: `yardstick` is what two million additions in Python took beside it.
 The last printed line is one JSON object: figures, bars, whether all were met.
 """
 
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -140,9 +142,11 @@ def measure(stores: Stores, pid: int, options: argparse.Namespace) -> dict[str, 
     figures: dict[str, float] = {"spans": options.spans, "megabytes": megabytes(stores)}
     for name, ask in questions(stores, some, [row.trace_id for row in one]).items():
         figures[name] = cost(store, name, ask, options.rounds)
-    before, start = cpu(store), time.monotonic()
+    figures["yardstick"] = yardstick()
+    before, start, held = cpu(store), time.monotonic(), folder_megabytes(stores)
     time.sleep(options.idle)  # what is measured is this very idling
     figures["idle_share_of_a_core"] = round((cpu(store) - before) / (time.monotonic() - start), 4)
+    figures["megabytes_grown_idle"] = round(folder_megabytes(stores) - held, 3)
     figures["store_rss_megabytes"] = round(store.memory_info().rss / 1e6)
     return figures
 
@@ -191,6 +195,14 @@ def cost(store: psutil.Process, name: str, ask: Callable[[], object], rounds: in
     return round(spent, 1)
 
 
+def yardstick() -> float:
+    """CPU milliseconds of two million additions in this process."""
+    before, total = time.process_time(), 0
+    for number in range(2_000_000):
+        total += number
+    return round((time.process_time() - before) * 1000, 1)
+
+
 def cpu(store: psutil.Process) -> float:
     """Seconds that the process has used."""
     times = store.cpu_times()
@@ -210,6 +222,15 @@ def megabytes(stores: Stores) -> float:
     """On disk, compressed."""
     [row] = stores.spans.query("SELECT sum(bytes_on_disk) AS n FROM system.parts WHERE active")
     return round(row["n"] / 1e6)
+
+
+def folder_megabytes(stores: Stores) -> float:
+    """All files of the data folder, as they occupy the disk."""
+    total = 0
+    for path in stores.settings.data.rglob("*"):
+        with suppress(FileNotFoundError):  # a part that was merged away meanwhile
+            total += path.lstat().st_blocks * 512
+    return total / 1e6
 
 
 def fill(stores: Stores, spans: int) -> None:

@@ -282,4 +282,4 @@ def test_a_place_of_another_trace_is_not_taken(stores: Stores, project: str, mac
     machines[1].wrote(first[1], second[1])
     carry_at_once(*machines)
     look(*machines)
-    eventually("a row each", lambda: rows(stores, project) == [(2, 10, "kim")] * 2)
+    eventually("a row each", lambda: rows(stores, project) == [(2, 10, "kim")] * 2, seconds=90)

@@ -71,7 +71,7 @@ def newest(
         plain.append("(listed_ns, trace_id) < ({after_start:Int64}, {after_trace:String})")
         values |= {"after_start": after[0], "after_trace": after[1]}
     there = _known(stores, values)
-    found = _ends(stores, plain, values) if which.wide else there.ends
+    found = _ends(stores, plain, values) if which.wide and _few(which) else there.ends
     if found is None:
         return []
     first, last = found
@@ -113,12 +113,13 @@ def count(stores: Stores, project_id: str, which: Where, most: int) -> int:
     plain, values = ["project_id = {project:String}", *which.plain], {**which.values, "project": project_id}
     if not which.wide:
         return _count(stores, plain, values, most)
-    found = _ends(stores, plain, values)
+    there = _known(stores, values)
+    found = _ends(stores, plain, values) if _few(which) else there.ends
     if found is None:
         return 0
     first, last = found
     wanted = [*plain, "listed_ns >= {from_ns:Int64} AND listed_ns < {to_ns:Int64}", *which.wide]
-    counted, end, back = 0, last + 1, _known(stores, values).window
+    counted, end, back = 0, last + 1, there.window
     while end > first and counted < most:
         start = max(end - back, first)
         counted += _count(stores, wanted, {**values, "from_ns": start, "to_ns": end}, most - counted)
@@ -130,6 +131,11 @@ def _count(stores: Stores, wanted: list[str], values: Mapping[str, Any], most: i
     some = f"SELECT 1 FROM traces FINAL WHERE {' AND '.join(wanted)} LIMIT {{most:UInt32}}"  # noqa: S608 - no value is in it
     sql = f"SELECT count() AS number FROM ({some})"  # noqa: S608
     return int(ask(stores, sql, {**values, "most": most})[0]["number"])
+
+
+def _few(which: Where) -> bool:
+    """Whether its plain conditions may let so few traces through that it is worth asking where the first and the last of them stand."""
+    return bool(set(which.plain) - {"live", "NOT live"})
 
 
 def _ends(stores: Stores, wanted: list[str], values: Mapping[str, Any]) -> tuple[int, int] | None:
