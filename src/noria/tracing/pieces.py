@@ -166,7 +166,7 @@ def _usage(row: Row) -> Row:
     if str(given.get("unit") or "TOKENS").upper() != "TOKENS":
         counted = {}
     costs = (row.get("total_cost"), given.get("totalCost"))
-    told: list[float] = [cost for cost in costs if _is_number(cost)]
+    told = [cost for cost in costs if isinstance(cost, int | float) and not isinstance(cost, bool)]
     sides = [given[name] for name in ("inputCost", "outputCost") if _is_number(given.get(name))]
     if not any(told) and sides:
         told = [sum(sides)]
