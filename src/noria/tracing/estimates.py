@@ -6,10 +6,9 @@ priced only where its model is sold under that name by its maker, never where an
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from noria.registry import costs
@@ -39,8 +38,7 @@ _MOST: Final = 2_000
 """Prices that are remembered: names come from clients."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(NamedTuple):
     """noria.registry.costs.Counted; nobody tells for how long tokens are kept in a cache."""
 
     input: int
@@ -63,14 +61,13 @@ class Estimates:
 
         `made` has fields of noria.core.records.Span, `address` is the host that was called, `written` are tokens written to the provider's cache.
         """
-        used = _tokens(made, written)
-        model = (
-            made.get("requested_model") or made.get("served_model") or ""
-        )  # as a release is priced: by what is asked for
-        if not model or not (used.input or used.output):
+        model = made.get("requested_model") or made.get("served_model")  # what is asked for, as of a release
+        if not model or not (made.get("input_tokens") or made.get("output_tokens")):
             return {}
-        price = self.price(made.get("provider") or "", model, address)
-        return {"cost_micros": costs.micros(price, used), "price_version": price.version} if price else {}
+        price = self.price(made.get("provider", ""), model, address)
+        if price is None:
+            return {}
+        return {"cost_micros": costs.micros(price, _tokens(made, written)), "price_version": price.version}
 
     def price(self, provider: str, model: str, address: str) -> Price | None:
         """Of a model, at what a span calls its provider and its server's address; "" for what it does not say."""
@@ -92,8 +89,7 @@ def estimates(prices: Path) -> Estimates:
 
 
 def _tokens(made: Mapping[str, Any], written: int) -> Tokens:
-    counts = (made.get(name) or 0 for name in ("input_tokens", "output_tokens", "cached_tokens"))
-    entered, left, cached = counts
+    entered, left, cached = made.get("input_tokens", 0), made.get("output_tokens", 0), made.get("cached_tokens", 0)
     if cached + written > entered:  # counted beside the rest of the prompt, as Anthropic's own answers do
         entered += cached + written
     return Tokens(entered, left, cached, written)

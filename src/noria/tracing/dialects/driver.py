@@ -89,12 +89,12 @@ def record(raw: Raw, project_id: str, key_id: str, prices: Estimates) -> dict[st
     made["kind"] = _kind(found, raw)
     made |= _sides(found, made)
     written = made.pop("written_tokens", 0)
-    guess = {}
     if made["kind"] in CALLS and "cost_micros" not in made:
-        guess = prices.of(made, found.value("address") or "", written)
-    made |= guess
+        made |= prices.of(made, found.value("address") or "", written)
     _tell_errors(made, raw, found)
-    made["attributes"] = _attributes(found, raw, events) | (MARK if guess else {})
+    made["attributes"] = _attributes(found, raw, events)
+    if "price_version" in made:
+        made["attributes"] |= MARK
     return _base(raw, project_id, key_id) | {name: value for name, value in made.items() if value or value is False}
 
 

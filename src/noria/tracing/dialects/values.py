@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -48,7 +49,11 @@ def provider(value: Any) -> str | None:
 
 def host(value: Any) -> str | None:
     """Of an address or a URL, in small letters; None for words that are neither."""
-    name = (text(value) or "").lower()
+    return _host(value.lower()) if isinstance(value, str) and len(value) <= 500 else None
+
+
+@lru_cache(maxsize=200)
+def _host(name: str) -> str | None:
     try:
         found = urlsplit(name if "//" in name else f"//{name}").hostname or ""
     except ValueError:
