@@ -32,7 +32,7 @@ def test_migrating_can_be_tried_first(settings: Settings) -> None:
     assert "CREATE TABLE jobs" in tried.stdout
     assert "-- span store, step 1:" in tried.stdout and "CREATE TABLE IF NOT EXISTS spans" in tried.stdout
     assert not list(settings.data.iterdir())
-    assert "0 statements" not in run("migrate", settings=settings).stdout
+    assert not run("migrate", settings=settings).stdout.startswith("0 statements")
     again = run("migrate", settings=settings).stdout
     assert "0 statements ran" in again and "The span store does not run" in again
     assert "-- records: nothing to do" in run("migrate", "--dry-run", settings=settings).stdout

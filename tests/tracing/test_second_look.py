@@ -153,7 +153,7 @@ def test_both_miss_the_others_spans_and_mend_it(
     carry_at_once(*machines)
     assert (4, 30, "kim") not in rows(stores, project), "they did not meet: the test shows nothing"
     assert look(*machines) >= 1
-    eventually("one row, of all spans", lambda: rows(stores, project) == [(4, 30, "kim")])
+    eventually("one row, of all spans", lambda: rows(stores, project) == [(4, 30, "kim")], seconds=90)
     for said in ("refund", "granted"):
         assert len(service.list_traces(stores, project, TraceFilter(q=said)).items) == 1, said
     later = replace(calls[0], span_id=ids.new_span_id())
