@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -13,9 +14,11 @@ from noria.core.records import Span
 from noria.stores.journal import frame
 from noria.tracing import rollup, schema
 from noria.tracing.dialects.driver import TABLES, record
+from noria.tracing.estimates import Estimates
 from noria.tracing.otlp.raw import Event, Origin, Raw, check
 
 EXAMPLES = int(os.environ.get("NORIA_FUZZ_EXAMPLES", "150"))
+PRICES = Estimates(Path("no prices.toml"))
 _TAILS = (
     "0.role",
     "0.content",
@@ -77,7 +80,7 @@ def test_no_attribute_is_an_error(attributes: dict[str, Any], event: dict[str, A
     now = time.time_ns()
     events = [Event(name, now, event)]
     raw = Raw("a" * 32, "b" * 16, "", "n", 1, now, now + 5, True, "", attributes, events, [], Origin())
-    [made] = orjson.loads(frame([record(check(raw), "project", "key")])[12:])
+    [made] = orjson.loads(frame([record(check(raw), "project", "key", PRICES)])[12:])
     span = Span.from_dict(made)
     schema.check(span)
     orjson.dumps([schema.span_row(span), rollup.row([span], [], None, 1)])

@@ -37,6 +37,10 @@ LACKING = (
     ("traceloop", ("langgraph", "langchain_rag", "stream"), "reasoning_tokens"),
 )
 """(library, cases, what it leaves out)."""
+CALL_MICROS = 8
+"""15 tokens at $0.15 a million, 4 at $0.075, 9 at $0.60; an embedding of 6 at $0.02 rounds to nothing."""
+PLACELESS = (("openinference", TRUTH), ("traceloop", ("langgraph", "langchain_rag", "responses")))
+"""Who does not tell which address was called: calls cost what OpenAI asks. The others called 127.0.0.1, where no price is known."""
 
 
 def cases() -> dict[str, list[str]]:
@@ -61,6 +65,9 @@ def send(otlp: Otlp, case: str) -> list[Span]:
 
 def expected(case: str) -> Totals:
     truth = TRUTH[kind(case)]
+    if any(case.startswith(start) and kind(case) in without for start, without in PLACELESS):
+        micros = truth.output_tokens // CALL.output_tokens * CALL_MICROS
+        truth = replace(truth, cost_micros=micros, estimated_micros=micros)
     return replace(truth, **{name: 0 for start, ends, name in LACKING if case.startswith(start) and kind(case) in ends})
 
 

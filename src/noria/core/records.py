@@ -62,6 +62,7 @@ class Span(_Record):
     reasoning_tokens: int = 0
     cost_micros: int = 0
     price_version: str = ""
+    """Of the prices that the cost was counted with; without an endpoint it is an estimate, which its client did not tell."""
     first_token_ns: int = 0
     """When the first byte of the answer left, 0 if unknown."""
     session_id: str = ""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from noria.core.records import Message
+from noria.registry import costs
 from noria.registry.snapshot import ReleaseEntry
 
 _MAX_TOKENS = 10**9
@@ -33,27 +34,7 @@ class Usage:
 
     def cost_micros(self, release: ReleaseEntry) -> int:
         """Micro-dollars at the release's prices, rounded to the nearest."""
-        entered = self._input_micros(release) if self.cached or self.written else self.input * release.input_micros
-        left = self.output * release.output_micros
-        if (long := release.long_prompts) is not None and self.input > long.above:
-            entered, left = entered * long.input_percent // 100, left * long.output_percent // 100
-        return (entered + left + 500_000) // 1_000_000
-
-    def _input_micros(self, release: ReleaseEntry) -> int:
-        """A provider that says more tokens were cached than there were is not believed."""
-        plain = release.input_micros
-        read = min(self.cached, self.input)
-        written = min(self.written, self.input - read)
-        for_an_hour = min(self.written_1h, written)
-        reading = plain if release.cached_micros is None else release.cached_micros
-        writing = plain if release.cache_write_micros is None else release.cache_write_micros
-        keeping = writing if release.cache_write_1h_micros is None else release.cache_write_1h_micros
-        return (
-            (self.input - read - written) * plain
-            + read * reading
-            + (written - for_an_hour) * writing
-            + for_an_hour * keeping
-        )
+        return costs.micros(release, self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ provider only when it is where its makers run it (noria.registry.presets); a pro
 what its owner says.
 """
 
+import logging
 import re
+import time
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -22,12 +24,16 @@ from noria.registry.presets import PRESETS
 from noria.registry.records import Provider
 from noria.registry.snapshot import LongPrompts
 
+logger = logging.getLogger("noria.registry")
+
 COLUMNS: Final = ("input_micros", "output_micros", "cached_micros", "cache_write_micros", "cache_write_1h_micros")
 """Of a release; the last three are None where they are as other input."""
 
 _SAME_MODEL: Final = re.compile(r"(-\d{4}-\d{2}-\d{2}|[-@]\d{8}|-latest)$")
 _AMOUNTS: Final = ("input", "cached", "write", "write_1h", "output")
 _MOST: Final = 10**12
+_LOOKED: Final = 1.0
+"""Seconds for which it is believed that a file has not changed."""
 _LIST: Final = frozenset({"provider", "source", "read", "told_by", "note", "models"})
 
 
@@ -84,6 +90,43 @@ def table(file: Path | None = None) -> PriceTable:
     cannot be read."""
     own = _rows(_parsed(file), file.name) if file is not None and file.is_file() else ()
     return PriceTable([*own, *_shipped()])
+
+
+class Current:
+    """What `table(file)` gives, kept for those who ask often: the file is read again within a second of its change.
+
+    A file that cannot be read is told in the log, once, and what was read before stays in force.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._seen: tuple[int, ...] | None = ()
+        self._looked_at = 0.0
+        self._table = PriceTable(())
+
+    def table(self) -> PriceTable:
+        """The same object for as long as nothing has changed."""
+        now = time.monotonic()
+        if self._seen == () or now - self._looked_at >= _LOOKED:
+            self._looked_at = now
+            self._look()
+        return self._table
+
+    def _look(self) -> None:
+        try:
+            status = self._file.stat()
+            mark: tuple[int, ...] | None = (status.st_mtime_ns, status.st_ino, status.st_size)
+        except OSError:
+            mark = None
+        if mark == self._seen:
+            return
+        try:
+            self._table = table(self._file)
+        except BadInput as error:
+            if not self._table.rows:
+                self._table = table()
+            logger.error("What was read before stays in force: %s %s", error.message, error.hint)
+        self._seen = mark
 
 
 def names_of(name: str, kind: str, base_url: str) -> tuple[str, ...]:

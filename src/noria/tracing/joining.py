@@ -16,6 +16,7 @@ import orjson
 from noria.core.records import Span
 from noria.stores import ports
 from noria.tracing import rollup, schema
+from noria.tracing.estimates import Estimates
 from noria.tracing.pieces import is_piece, span_of
 
 _MARK: Final = "content"
@@ -48,7 +49,9 @@ class Joined:
     """Rows of `traces` for all traces that have got either."""
 
 
-def joined(spans: ports.Spans, batch: Sequence[Span], contents: Sequence[Sequence[Any]], version: int) -> Joined:
+def joined(
+    spans: ports.Spans, batch: Sequence[Span], contents: Sequence[Sequence[Any]], version: int, prices: Estimates
+) -> Joined:
     """What this batch adds: its spans, without those that a client sent again, and messages (`contents`, as rows). Raises Unavailable."""
     here = {_ids(span): span for span in batch}
     told: set[Ids] = {(row[0], row[1], row[2]) for row in contents}
@@ -60,7 +63,7 @@ def joined(spans: ports.Spans, batch: Sequence[Span], contents: Sequence[Sequenc
     known = _stored_contents(spans, waiting)
     for row in contents:
         known.setdefault((row[0], row[1], row[2]), {})[(row[3], row[4])] = (row[5], row[6])
-    made = {ids: span for ids in whole if (span := _assembled(ids, known[ids])) is not None}
+    made = {ids: span for ids in whole if (span := _assembled(ids, known[ids], prices)) is not None}
     filled = [_filled(span, known.get(ids, {})) for ids, span in new.items() if ids not in whole]
     filled += [span for ids, span in made.items() if ids not in there]
     changed = [_filled(span, known[ids]) for ids, span in stored.items() if ids not in whole and _takes(span)]
@@ -68,12 +71,13 @@ def joined(spans: ports.Spans, batch: Sequence[Span], contents: Sequence[Sequenc
     return Joined(filled, changed, _traces(spans, [*filled, *changed], {ids[:2] for ids in there}, version))
 
 
-def late(spans: ports.Spans, told: set[Ids]) -> list[Span]:
+def late(spans: ports.Spans, told: set[Ids], prices: Estimates) -> list[Span]:
     """Stored spans with messages that another tailer could not know of: `told` are those that log events told of. Raises Unavailable."""
     stored = _stored_spans(spans, told)
     known = _stored_contents(spans, set(stored))
     filled = {
-        ids: _assembled(ids, known.get(ids, {})) or _filled(span, known.get(ids, {})) for ids, span in stored.items()
+        ids: _assembled(ids, known.get(ids, {}), prices) or _filled(span, known.get(ids, {}))
+        for ids, span in stored.items()
     }
     return [span for ids, span in filled.items() if span != stored[ids]]
 
@@ -118,10 +122,10 @@ def _filled(span: Span, events: Mapping[tuple[int, str], tuple[str, str]]) -> Sp
     )
 
 
-def _assembled(ids: Ids, events: Mapping[tuple[int, str], tuple[str, str]]) -> Span | None:
+def _assembled(ids: Ids, events: Mapping[tuple[int, str], tuple[str, str]], prices: Estimates) -> Span | None:
     """The span that is told of in pieces; None when it is not."""
     told = [(moment[0], events[moment][0]) for moment in sorted(events) if is_piece(events[moment][0])]
-    return span_of(ids, told) if told else None
+    return span_of(ids, told, prices) if told else None
 
 
 def _ids(span: Span) -> Ids:

@@ -44,10 +44,18 @@ _TOLD: Final = schema.select(
     (
         *schema.SUMMED,
         "length(calls.span_id) AS made",
+        "arrayExists((by, cost) -> empty(by) AND cost > 0, calls.endpoint, calls.cost_micros) AS told",
         "arrayDistinct(arrayFilter(x -> notEmpty(x), arrayMap((a, b) -> if(empty(a), b, a), calls.served_model, calls.requested_model))) AS models",
     ),
     "FROM traces FINAL WHERE project_id = {project:String} AND listed_ns BETWEEN {first:Int64} AND {last:Int64} AND trace_id = {trace:String}",
 )
+_ESTIMATED: Final = """
+SELECT sum(cost_micros) AS micros FROM spans FINAL
+WHERE project_id = {project:String} AND trace_id = {trace:String} AND empty(endpoint) AND notEmpty(price_version) AND span_id IN (
+    SELECT arrayJoin(calls.span_id) FROM traces FINAL
+    WHERE project_id = {project:String} AND listed_ns BETWEEN {first:Int64} AND {last:Int64} AND trace_id = {trace:String}
+)
+"""
 _SEARCHED: Final = "lower(concat(name, ' ', error_message, ' ', input_messages, ' ', output_messages, ' ', attributes))"
 
 
@@ -146,7 +154,10 @@ def used(stores: Stores, whole: Outline, project_id: str) -> Totals | None:
     """What its model calls used, each counted once; None for a trace so large that this would keep somebody waiting."""
     if len(whole.steps) > _COUNTED:
         return None
-    names = ("span_id", "parent_id", "start_ns", "input_tokens", "output_tokens", "cached_tokens", "cost_micros")
+    names = (
+        *("span_id", "parent_id", "start_ns", "input_tokens", "output_tokens", "cached_tokens", "cost_micros"),
+        *("endpoint", "price_version"),
+    )
     answer = "JSONExtractString(attributes, 'gen_ai.response.id') AS answer"
     rows = ask(stores, schema.select((*names, answer), OF_TRACES), {"project": project_id, "traces": [whole.trace_id]})
     return totals(
@@ -166,12 +177,14 @@ def used(stores: Stores, whole: Outline, project_id: str) -> Totals | None:
 def told(stores: Stores, whole: Outline, project_id: str) -> tuple[Totals, list[str]] | None:
     """What its row in `traces` says its model calls used, each counted once, and the models; None while there is no row."""
     first = nanoseconds(whole.start)
-    values = {"trace": whole.trace_id, "first": first, "last": first + int((whole.duration_ms + 1) * 1_000_000)}
-    rows = ask(stores, _TOLD, {"project": project_id, **values})
+    last = first + int((whole.duration_ms + 1) * 1_000_000)
+    values = {"project": project_id, "trace": whole.trace_id, "first": first, "last": last}
+    rows = ask(stores, _TOLD, values)
     if not rows:
         return None
     sums = {name: rows[0][name] for name in schema.SUMMED}
-    return Totals(calls=rows[0]["made"], **sums), rows[0]["models"]
+    estimated = ask(stores, _ESTIMATED, values)[0]["micros"] if rows[0]["told"] else 0
+    return Totals(calls=rows[0]["made"], estimated_micros=estimated, **sums), rows[0]["models"]
 
 
 def search(stores: Stores, project_id: str, trace_id: str, text: str) -> list[str]:

@@ -4,7 +4,7 @@ A trace's page is its outline, a piece at a time, and the payloads of two spans 
 about, and the one that was chosen. Without scripts the pieces are pages; with them they come while one scrolls.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
@@ -106,6 +106,8 @@ def _open(stores: Stores, project_id: str, trace_id: str, span_id: str = "") -> 
     top = shown(whole.head)
     names = ("input_tokens", "output_tokens", "cached_tokens", "cost_micros")
     own = Totals(calls=1, **{name: top.span.get(name, 0) for name in names})
+    if top.span.get("price_version") and not top.span.get("endpoint"):
+        own = replace(own, estimated_micros=own.cost_micros)
     used, models = outline.told(stores, whole, project_id) or (own, [top.span.get("served_model", "")])
     return Opened(whole, top, shown(chosen), places[chosen], scores, used, [one for one in models if one])
 

@@ -15,6 +15,7 @@ import orjson
 from noria.core import clock
 from noria.core.errors import BadInput
 from noria.core.records import Span
+from noria.tracing.estimates import Estimates
 from noria.tracing.imports.items import Row, nanoseconds, object_of, small, span_id, trace_id
 from noria.tracing.imports.langfuse import above, observation_of, root_of
 from noria.tracing.otlp.raw import EARLIEST, FUTURE, Origin, Raw, Refused, check
@@ -81,14 +82,14 @@ def is_piece(said: str) -> bool:
     return said.startswith("{")
 
 
-def span_of(ids: tuple[str, str, str], pieces: Iterable[tuple[int, str]]) -> Span | None:
+def span_of(ids: tuple[str, str, str], pieces: Iterable[tuple[int, str]], prices: Estimates) -> Span | None:
     """The span (project, trace, span) that these pieces (time, text), in order, make; None, and it is logged, for what cannot be one."""
     from noria.tracing.otlp.ingest import as_record  # the worker needs it only where somebody sends pieces
 
     project, trace, span = ids
     told = [(time, orjson.loads(said)) for time, said in pieces]
     try:
-        record = as_record(check(_raw(trace, span, told)), project, told[0][1]["key_id"])
+        record = as_record(check(_raw(trace, span, told)), project, told[0][1]["key_id"], prices)
     except Refused as reason:
         logger.error("A span could not be put together: %s", reason)
         return None
@@ -159,15 +160,19 @@ def _merged(bodies: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _usage(row: Row) -> Row:
-    """`usage` in any of its shapes as {input, output, total} and a cost; what counts characters or images is no token."""
+    """`usage` in any of its shapes as {input, output, total} and a cost, also one of 0; what counts characters or images is no token."""
     given = object_of(row.get("usage"))
     counted = {_TOKENS.get(name, name): value for name, value in given.items()}
     if str(given.get("unit") or "TOKENS").upper() != "TOKENS":
         counted = {}
-    cost = row.get("total_cost") or given.get("totalCost")
-    if not cost and (sides := [given[name] for name in ("inputCost", "outputCost") if _is_number(given.get(name))]):
-        cost = sum(sides)
-    return {"usage": counted, "total_cost": cost}
+    costs = (row.get("total_cost"), given.get("totalCost"))
+    told = [cost for cost in costs if isinstance(cost, int | float) and not isinstance(cost, bool)]
+    sides = [given[name] for name in ("inputCost", "outputCost") if _is_number(given.get(name))]
+    if not any(told) and sides:
+        told = [sum(sides)]
+    if not told or object_of(row.get("cost_details")):
+        return {"usage": counted}
+    return {"usage": counted, "cost_details": {"total": max(told)}}
 
 
 def _parameters(row: Row) -> Row:

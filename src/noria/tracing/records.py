@@ -177,6 +177,8 @@ class Totals:
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     cost_micros: int = 0
+    estimated_micros: int = 0
+    """Of the cost, what nobody told and Noria's prices say (noria.tracing.estimates)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from noria.stores.connect import Stores
 from noria.stores.journal import refusal
 from noria.stores.spans import NoTable
 from noria.tracing import erasure, joining, mending, schema
+from noria.tracing.estimates import estimates
 
 logger = logging.getLogger("noria.tracing")
 
@@ -40,6 +41,7 @@ class SecondLook:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
+        self._prices = estimates(stores.settings.folder.prices)
         self._shared = bool(stores.settings.spans_url)
         self._fresh: set[_Note] = set()
         self._waiting: set[_Note] = set()
@@ -116,7 +118,9 @@ class SecondLook:
     def _look(self) -> int:
         now = clock.now_ns()
         spans = self._stores.spans
-        late = joining.late(spans, {(note[0], note[1], note[2]) for note in self._waiting if len(note) == 3})
+        late = joining.late(
+            spans, {(note[0], note[1], note[2]) for note in self._waiting if len(note) == 3}, self._prices
+        )
         if late:
             rows = list(map(schema.span_row, late))
             spans.insert("spans", (*schema.SPAN_COLUMNS, "facts"), rows, token=f"late/{ids.new_id()}")

@@ -22,6 +22,7 @@ from noria.stores.shipping import Batch, JournalReader
 from noria.stores.spans import NoTable
 from noria.tracing import doubt, media_aging, migrations, pieces, retention, room, schema
 from noria.tracing.erased import Erased
+from noria.tracing.estimates import estimates
 from noria.tracing.joining import content_row, joined
 from noria.tracing.second_look import SecondLook
 
@@ -44,6 +45,7 @@ class Tailer:
         self._reader = reader or JournalReader(stores.settings.folder.journal)
         self._erased = Erased(stores)
         self._again = SecondLook(stores)
+        self._prices = estimates(stores.settings.folder.prices)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._prepared = False
@@ -144,7 +146,7 @@ class Tailer:
                 self._reader.reject(batch, record)
                 logger.error("Record %d of %s is not one of ours: %s", number, batch.token, type(error).__name__)
         self._insert("contents", schema.CONTENT_COLUMNS, contents, batch)
-        found = joined(self._stores.spans, spans, contents, clock.now_ns())
+        found = joined(self._stores.spans, spans, contents, clock.now_ns(), self._prices)
         # Spans last: a batch whose spans are there has all of it there, so that a span that is sent again is nothing new.
         self._insert("traces", schema.TRACE_COLUMNS, found.traces, batch)
         self._insert_spans(found.changed, batch, "joined/")

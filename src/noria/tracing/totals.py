@@ -28,6 +28,7 @@ def totals(spans: Iterable[Span]) -> Totals:
         cached_tokens=sum(span.cached_tokens for span in counted),
         reasoning_tokens=sum(span.reasoning_tokens for span in counted),
         cost_micros=sum(span.cost_micros for span in counted),
+        estimated_micros=sum(span.cost_micros for span in counted if span.price_version and not span.endpoint),
     )
 
 

@@ -28,6 +28,7 @@ from noria.tracing.dialects import vercel as vercel_ai
 from noria.tracing.dialects.messages import decoded, messages, plain, written
 from noria.tracing.dialects.table import Build, Side, Table
 from noria.tracing.dialects.values import READERS, text
+from noria.tracing.estimates import CALLS, MARK, Estimates
 from noria.tracing.otlp.raw import Event, Raw
 
 TABLES: Final = (
@@ -73,8 +74,8 @@ class _Found:
         return self.fields[name][1] if name in self.fields else None
 
 
-def record(raw: Raw, project_id: str, key_id: str) -> dict[str, Any]:
-    """The span of `raw`."""
+def record(raw: Raw, project_id: str, key_id: str, prices: Estimates) -> dict[str, Any]:
+    """The span of `raw`; a model call that tells no cost has that of `prices`."""
     found = _Found()
     for name, value in raw.attributes.items():
         _take(found, name, value)
@@ -87,8 +88,13 @@ def record(raw: Raw, project_id: str, key_id: str) -> dict[str, Any]:
     made = _fields(found, raw)
     made["kind"] = _kind(found, raw)
     made |= _sides(found, made)
+    written = made.pop("written_tokens", 0)
+    if made["kind"] in CALLS and "cost_micros" not in made:
+        made |= prices.of(made, found.value("address") or "", written)
     _tell_errors(made, raw, found)
     made["attributes"] = _attributes(found, raw, events)
+    if "price_version" in made:
+        made["attributes"] |= MARK
     return _base(raw, project_id, key_id) | {name: value for name, value in made.items() if value or value is False}
 
 
@@ -232,8 +238,9 @@ def _fields(found: _Found, raw: Raw) -> dict[str, Any]:
     made = {name: value for name, (_, value) in found.fields.items() if name in _OWN}
     for source in ("usage", "response_usage"):
         made = {**(found.value(source) or {}), **made}
-    cost = found.value("cost_usd")
-    made["cost_micros"] = cost if cost is not None else found.value("cost") or 0
+    told = [cost for name in ("cost_usd", "cost") if (cost := found.value(name)) is not None]
+    if told:  # a 0 that is said is a 0
+        made["cost_micros"] = told[0]
     waited = found.value("first_token_seconds") or found.value("first_token_millis")
     first = raw.start_ns + waited if waited else found.value("first_token_time") or 0
     made["first_token_ns"] = first if raw.start_ns <= first <= raw.end_ns else 0
@@ -374,10 +381,12 @@ _NUMBERED: Final[Mapping[str, tuple[Side, Build]]] = {k: v for table in TABLES f
 _EVENTS: Final = {
     name: (number * 100, use) for number, table in enumerate(TABLES) for name, use in table.events.items()
 }
-_ALSO_KEPT: Final = frozenset({"response_id", "response_usage", "tool_name", "tool_call_id", "level"})
+_ALSO_KEPT: Final = frozenset(
+    {"response_id", "response_usage", "tool_name", "tool_call_id", "level", "address", "written_tokens"}
+)
 """Fields of ours that no column holds: their attributes stay."""
 _OWN: Final = frozenset(
     {"provider", "requested_model", "served_model", "input_tokens", "output_tokens", "cached_tokens"}
     | {"reasoning_tokens", "session_id", "subject_id", "error_type", "error_message", "streamed", "tags"}
-    | {"prompt_name", "prompt_version"}
+    | {"prompt_name", "prompt_version", "written_tokens"}
 )

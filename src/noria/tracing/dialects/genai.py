@@ -29,11 +29,16 @@ TABLE: Final = Table(
             *("gen_ai.usage.input_tokens.cached", "gen_ai.usage.details.cache_read_tokens"),
             *("gen_ai.usage.details.cached_tokens", "gen_ai.usage.details.input_tokens_details.cached_tokens"),
         ),
+        "written_tokens": (
+            *("gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.cache_creation_input_tokens"),
+            *("gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.details.cache_write_tokens"),
+        ),
         "reasoning_tokens": (
             *("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"),
             *("gen_ai.usage.output_tokens.reasoning", "gen_ai.usage.details.reasoning_tokens"),
             "gen_ai.usage.completion_tokens_details.reasoning_tokens",
         ),
+        "address": ("server.address",),
         "session_id": ("gen_ai.conversation.id", "session.id"),
         "subject_id": ("user.id", "enduser.id", "gen_ai.user", "gen_ai.request.user"),
         "response_id": ("gen_ai.response.id",),

@@ -16,6 +16,7 @@ TABLE: Final = Table(
         "input_tokens": ("llm.token_count.prompt",),
         "output_tokens": ("llm.token_count.completion",),
         "cached_tokens": ("llm.token_count.prompt_details.cache_read",),
+        "written_tokens": ("llm.token_count.prompt_details.cache_write",),
         "reasoning_tokens": ("llm.token_count.completion_details.reasoning",),
         "cost_usd": ("llm.cost.total",),
         "session_id": ("session.id",),

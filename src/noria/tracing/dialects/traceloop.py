@@ -17,6 +17,8 @@ TABLE: Final = Table(
         "input_tokens": ("llm.usage.prompt_tokens",),
         "output_tokens": ("llm.usage.completion_tokens",),
         "cached_tokens": ("llm.usage.cache_read_input_tokens",),
+        "written_tokens": ("llm.usage.cache_creation_input_tokens",),
+        "address": ("gen_ai.openai.api_base", "llm.openai.api_base"),
         "session_id": (f"{_OWN}session_id", f"{_OWN}session.id", f"{_OWN}conversation_id", f"{_OWN}thread_id"),
         "subject_id": (f"{_OWN}user_id", f"{_OWN}user.id", "llm.user"),
         "tags": (f"{_OWN}tags",),

@@ -2,14 +2,18 @@
 attribute stays as it came."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from noria.tracing.dialects.messages import decoded, written
 
 _MOST_TOKENS: Final = 10**9
 _MOST_DOLLARS: Final = 10**6
+_HOST: Final = re.compile(r"[a-z0-9.:-]{1,253}")
 _PROTOCOLS: Final = frozenset({"chat", "responses", "completion", "messages", "embedding", "generative-ai", "image"})
 
 MORE: Final = {
@@ -18,6 +22,8 @@ MORE: Final = {
     "usage": "an object of token counts",
     "response_usage": "an answer with its usage in it",
     "response_id": "the provider's number of the answer, by which one call is known wherever it is told of",
+    "written_tokens": "tokens of the input that the provider wrote to its cache",
+    "address": "the host that was called, or its URL",
     "first_token_seconds": "seconds after the start",
     "first_token_millis": "milliseconds after the start",
     "first_token_time": "the moment, in ISO 8601",
@@ -39,6 +45,20 @@ def provider(value: Any) -> str | None:
     name = (text(value) or "").lower()
     head, dot, tail = name.rpartition(".")
     return (head if dot and tail in _PROTOCOLS else name) or None
+
+
+def host(value: Any) -> str | None:
+    """Of an address or a URL, in small letters; None for words that are neither."""
+    return _host(value.lower()) if isinstance(value, str) and len(value) <= 500 else None
+
+
+@lru_cache(maxsize=200)
+def _host(name: str) -> str | None:
+    try:
+        found = urlsplit(name if "//" in name else f"//{name}").hostname or ""
+    except ValueError:
+        return None
+    return found if _HOST.fullmatch(found) else None
 
 
 def count(value: Any) -> int | None:
@@ -114,7 +134,7 @@ def after(unit: int) -> Callable[[Any], int | None]:
 
 
 def usage(value: Any) -> dict[str, int] | None:
-    """input_tokens, output_tokens, cached_tokens, reasoning_tokens of an object of token counts, whoever wrote it."""
+    """input_tokens, output_tokens, cached_tokens, written_tokens, reasoning_tokens of an object of token counts, whoever wrote it."""
     found = decoded(value) if isinstance(value, str) else value
     if not isinstance(found, dict):
         return None
@@ -146,6 +166,10 @@ _USAGE: Final = {
         *("cached_tokens", "input_cached_tokens", "cache_read_input_tokens", "cachedcontenttokencount"),
         *("cached_content_token_count", "input_cache_read", "cache_read"),
     ),
+    "written_tokens": (
+        *("cache_creation_input_tokens", "cache_write_tokens", "input_cache_creation", "cache_creation"),
+        "cache_write_input_tokens",
+    ),
     "reasoning_tokens": ("reasoning_tokens", "output_reasoning_tokens", "thoughtstokencount", "thoughts_token_count"),
 }
 
@@ -166,8 +190,9 @@ def _first(counted: Mapping[str, int], names: tuple[str, ...]) -> int:
 
 
 READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    **dict.fromkeys(("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens"), count),
+    **dict.fromkeys(("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "written_tokens"), count),
     "provider": provider,
+    "address": host,
     "prompt_version": whole,
     "streamed": flag,
     "tags": tags,

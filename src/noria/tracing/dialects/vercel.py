@@ -18,6 +18,7 @@ TABLE: Final = Table(
         "input_tokens": ("ai.usage.promptTokens", "ai.usage.inputTokens", "ai.usage.tokens"),
         "output_tokens": ("ai.usage.completionTokens", "ai.usage.outputTokens"),
         "cached_tokens": ("ai.usage.cachedInputTokens",),
+        "written_tokens": ("ai.usage.inputTokenDetails.cacheWriteTokens",),
         "reasoning_tokens": ("ai.usage.reasoningTokens",),
         "response_id": ("ai.response.id",),
         "first_token_millis": ("ai.response.msToFirstChunk",),

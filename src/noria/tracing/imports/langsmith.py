@@ -131,7 +131,9 @@ def _attributes(row: Row) -> dict[str, Any]:
     used = object_of(object_of(row.get("outputs")).get("usage_metadata")) or object_of(metadata.get("usage_metadata"))
     for name, names in _COUNTS.items():
         attributes[name] = next((found[n] for found in (row, used) for n in names if found.get(n)), None)
-    attributes["langsmith.cost.total"] = next((c for c in (row.get("total_cost"), used.get("total_cost")) if c), None)
+    attributes["langsmith.cost.total"] = next(
+        (c for c in (row.get("total_cost"), used.get("total_cost")) if c not in (None, "")), None
+    )
     details = object_of(row.get("prompt_token_details")) or object_of(used.get("input_token_details"))
     attributes["gen_ai.usage.cache_read.input_tokens"] = details.get("cache_read")
     thought = object_of(row.get("completion_token_details")) or object_of(used.get("output_token_details"))

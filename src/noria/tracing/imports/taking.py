@@ -18,6 +18,7 @@ from noria.core.errors import BadInput
 from noria.core.records import Score
 from noria.governance import projects
 from noria.stores.connect import Stores
+from noria.tracing.estimates import estimates
 from noria.tracing.imports import langfuse, langsmith, mlflow, otlp, phoenix
 from noria.tracing.imports.items import Item, Judgement, Reader
 from noria.tracing.imports.rows import Found, Rows, few
@@ -93,6 +94,7 @@ class Import:
         if not files:
             raise BadInput("There is no file to import.")
         self._stores, self._project, self._files, self._dry = stores, project_id, files, dry_run
+        self._prices = estimates(stores.settings.folder.prices)
         self._heads = [few(file.path) for file in files]
         self.tally = Tally(tool=tool if tool != "auto" else self._guess(), keep_days=_keep_days(stores, project_id))
         self._reader = self._make_reader(self.tally.tool)
@@ -174,7 +176,7 @@ class Import:
             record = _score(item, self._project)
             self.tally.scores += 1
         else:
-            record = as_record(check(item), self._project, "")
+            record = as_record(check(item), self._project, "", self._prices)
             self.tally.spans += 1
             self.tally.roots += not item.parent_id
             self.tally.old += item.start_ns < self._oldest

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from noria.core.errors import BadInput, Forbidden, NoriaError
 from noria.stores.connect import Stores
 from noria.tracing.dialects.driver import record, unread
+from noria.tracing.estimates import Estimates, estimates
 from noria.tracing.otlp import from_json, from_protobuf
 from noria.tracing.otlp.contents import contents
 from noria.tracing.otlp.places import Places, WrongProject
@@ -47,11 +48,12 @@ def take_traces(stores: Stores, caller: Caller, data: bytes, *, json: bool) -> T
     strange = 0
     places = Places(stores, caller)
     key_id = caller.id if caller.kind == "key" else ""
+    prices = estimates(stores.settings.folder.prices)
     for raw in from_json.spans(data) if json else from_protobuf.spans(data):
         try:
             if isinstance(raw, Refused):
                 raise raw
-            kept.append(as_record(check(raw), places.of(raw.origin.project), key_id))
+            kept.append(as_record(check(raw), places.of(raw.origin.project), key_id, prices))
         except Refused as reason:
             reasons[str(reason)] += 1
             strange += isinstance(reason, WrongProject)
@@ -65,10 +67,10 @@ def take_traces(stores: Stores, caller: Caller, data: bytes, *, json: bool) -> T
     return Taken(len(kept), refused, told)
 
 
-def as_record(raw: Raw, project_id: str, key_id: str) -> dict[str, Any]:
+def as_record(raw: Raw, project_id: str, key_id: str, prices: Estimates) -> dict[str, Any]:
     """The span of `raw`, which has been checked."""
     try:
-        return record(raw, project_id, key_id)
+        return record(raw, project_id, key_id, prices)
     except Exception as error:  # noqa: BLE001
         # The ingest boundary: a span that a table trips over is kept as it came. The error's text may hold what people wrote.
         place = traceback.extract_tb(error.__traceback__)[-1]
