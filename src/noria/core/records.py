@@ -5,6 +5,7 @@ row. Both go through the journal as JSON (one object a record, `None` left out) 
 """
 
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from typing import Any, Literal, Self
 
 SpanKind = Literal["llm", "embedding", "retrieval", "tool", "agent", "chain", "guardrail", "judge", "http"]
@@ -23,8 +24,13 @@ class _Record:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """The inverse of to_dict; names that this version does not know are dropped."""
-        known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+        known = _names(cls)  # type: ignore[arg-type]
         return cls(**{k: v for k, v in data.items() if k in known})
+
+
+@cache
+def _names(record: Any) -> frozenset[str]:
+    return frozenset(f.name for f in fields(record))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,23 @@ def row(new: Sequence[Span], known: Sequence[Span], before: Mapping[str, Any] | 
     top, lost = _top(spans)
     made = calls(spans)
     own = {name: getattr(top, name) for name in schema.TOP_COLUMNS}
-    own |= {
-        "listed_ns": before["listed_ns"] if before else min(span.start_ns for span in spans),
+    own |= _alone(top) if len(spans) == 1 else _together(top, spans, made, lost)
+    own["listed_ns"] = before["listed_ns"] if before else own["start_ns"]
+    own["streamed"] = any(span.streamed for span in made)
+    own |= {name: sum([getattr(span, name) for span in made]) for name in schema.SUMMED}
+    own |= _words(top, new, [span for span in made if span.span_id in fresh], before)
+    return schema.trace_row(own, version, made)
+
+
+def _alone(span: Span) -> dict[str, Any]:
+    """What `_together` says of a trace of one span, which most of a gateway's are."""
+    plain = ("start_ns", "end_ns", "first_token_ns", "status", "session_id", "subject_id", "key_id", "live")
+    said = {name: getattr(span, name) for name in plain}
+    return said | {"tags": sorted({str(tag) for tag in span.tags}), "spans": 1, "errors": int(span.status == "error")}
+
+
+def _together(top: Span, spans: Sequence[Span], made: Sequence[Span], lost: bool) -> dict[str, Any]:
+    return {
         "start_ns": min(span.start_ns for span in spans),
         "end_ns": max(span.end_ns for span in spans),
         "first_token_ns": _first(span.first_token_ns for span in (top, *made)),
@@ -39,16 +54,10 @@ def row(new: Sequence[Span], known: Sequence[Span], before: Mapping[str, Any] | 
         "subject_id": _first(span.subject_id for span in (top, *spans)),
         "key_id": _first(span.key_id for span in (top, *spans)),
         "tags": sorted({str(tag) for span in spans for tag in span.tags}),
-        "streamed": any(span.streamed for span in made),
         "live": all(span.live for span in spans),
         "spans": len(spans),
         "errors": sum(span.status == "error" for span in spans),
-        **{name: sum(getattr(span, name) for span in made) for name in schema.SUMMED},
     }
-    own |= _words(top, new, [span for span in made if span.span_id in fresh], before)
-    listed = (schema.cell(name, own[name]) for name in (*schema.LISTED_COLUMNS, *schema.MADE_COLUMNS))
-    arrays = ([schema.cell(name, getattr(span, name)) for span in made] for name in schema.CALL_COLUMNS)
-    return [*listed, version, *arrays]
 
 
 def _top(spans: Sequence[Span]) -> tuple[Span, bool]:

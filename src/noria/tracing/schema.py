@@ -12,7 +12,10 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any, Final
+
+import orjson
 
 from noria.core.records import Message, Score, Span
 
@@ -20,6 +23,7 @@ PREVIEW: Final = 300
 """Characters of input and output that a list shows."""
 SEARCHED: Final = 20_000
 """Characters of a trace's input and output, each, that search looks at."""
+_MOST: Final = 2**63
 _FACTS: Final = 100
 FACT: Final = 200
 """Attributes of a root span that filters find without reading all of them, and characters of each."""
@@ -68,6 +72,16 @@ LISTED_COLUMNS: Final = (
     *("streamed", "live", "spans", "errors", *SUMMED),
 )
 TRACE_COLUMNS: Final = (*LISTED_COLUMNS, *MADE_COLUMNS, "version", *(f"calls.{name}" for name in CALL_COLUMNS))
+_LISTED_AND_MADE: Final = (*LISTED_COLUMNS, *MADE_COLUMNS)
+_OF_SPAN: Final = attrgetter(*SPAN_COLUMNS)
+_KINDS: Final = tuple(_MADE_OF.get(name, str) for name in SPAN_COLUMNS)
+_OF_CALL: Final = attrgetter(*CALL_COLUMNS)
+_TEXTS_AT: Final = tuple(at for at, name in enumerate(SPAN_COLUMNS) if name in _JSON)
+_TAGS_AT: Final = SPAN_COLUMNS.index("tags")
+_WHOLE_AT: Final = tuple(at for at, name in enumerate(SPAN_COLUMNS) if name in WHOLE)
+_LISTED_AT: Final = tuple(at for at, name in enumerate(_LISTED_AND_MADE) if name in WHOLE)
+_CALLS_AT: Final = tuple(at for at, name in enumerate(CALL_COLUMNS) if name in WHOLE)
+"""Places of the columns whose values are not written as they are: this is done for every span."""
 SCORE_COLUMNS: Final = tuple(f.name for f in fields(Score))
 CONTENT_COLUMNS: Final = (
     *("project_id", "trace_id", "span_id", "time_ns", "digest", "input_messages", "output_messages"),
@@ -81,15 +95,31 @@ def select(columns: Sequence[str], rest: str) -> str:
 
 
 def span_row(span: Span) -> list[Any]:
-    """A row of `spans`: SPAN_COLUMNS, then `facts`."""
-    return [*(cell(name, getattr(span, name)) for name in SPAN_COLUMNS), facts(span.attributes)]
+    """A row of `spans`: SPAN_COLUMNS, then `facts`. The span has passed `check`."""
+    row = list(_OF_SPAN(span))
+    for at in _TEXTS_AT:
+        row[at] = _json(row[at])
+    if span.tags:
+        row[_TAGS_AT] = cell("tags", span.tags)
+    _clamp(row, _WHOLE_AT)
+    row.append(facts(span.attributes))
+    return row
+
+
+def trace_row(listed: Mapping[str, Any], version: int, made: Sequence[Span]) -> list[Any]:
+    """A row of `traces` (TRACE_COLUMNS) of what is listed of it and its model calls, which have passed `check`."""
+    row = [listed[name] for name in _LISTED_AND_MADE]
+    _clamp(row, _LISTED_AT)
+    arrays = [list(column) for column in zip(*map(_OF_CALL, made), strict=True)] or [[] for _ in CALL_COLUMNS]
+    for at in _CALLS_AT:
+        _clamp(arrays[at], range(len(made)))
+    return [*row, version, *arrays]
 
 
 def check(span: Span) -> None:
     """Raises TypeError for a span whose row or trace could not be written."""
-    for name in SPAN_COLUMNS:
-        value = getattr(span, name)
-        if not isinstance(value, _MADE_OF.get(name, str)):
+    for name, kind, value in zip(SPAN_COLUMNS, _KINDS, _OF_SPAN(span), strict=True):
+        if not isinstance(value, kind):
             raise TypeError(f"{name} is of another type")
     if not all(isinstance(message, dict) for message in (*span.input_messages, *span.output_messages)):
         raise TypeError("a message is an object")
@@ -111,15 +141,24 @@ def unescaped(text: str) -> str:
 def facts(attributes: Mapping[str, Any]) -> list[str]:
     """Attributes as "key=value", inner ones with dotted keys; the first _FACTS of them, cut short."""
     found: list[str] = []
-    waiting = [("", dict(attributes))]
+    waiting: list[tuple[str, Mapping[str, Any]]] = [("", attributes)]
     while waiting and len(found) < _FACTS:
         start, values = waiting.pop()
         for key, value in values.items():
-            if isinstance(value, Mapping):
-                waiting.append((f"{start}{key}.", dict(value)))
-            elif value is not None and len(found) < _FACTS:
-                said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-                found.append(f"{start}{key}={said}"[:FACT])
+            if isinstance(value, str):
+                said = value
+            elif type(value) is int:
+                said = str(value)
+            elif isinstance(value, Mapping):
+                waiting.append((f"{start}{key}.", value))
+                continue
+            elif value is None:
+                continue
+            else:
+                said = json.dumps(value, ensure_ascii=False, default=str)
+            if len(found) == _FACTS:
+                break
+            found.append(f"{start}{key}={said}"[:FACT])
     return found
 
 
@@ -196,14 +235,33 @@ def _column(name: str, *, short: bool = False) -> str:
 def cell(name: str, value: Any) -> Any:
     """`value` as its column takes it: a record of another dialect must not stop the ones beside it."""
     if name in _JSON:
-        return json.dumps(value, ensure_ascii=False, default=str)
+        return _json(value)
     if isinstance(value, bool):
         return value
     if name in WHOLE:
-        return max(-(2**63), min(int(value), 2**63 - 1))
+        return _within(value)
     if isinstance(value, list | tuple):
         return [str(item) for item in value]
     return str(value)
+
+
+def _clamp(row: list[Any], places: Iterable[int]) -> None:
+    """Bring whole numbers at these places into 64 bits."""
+    for at in places:
+        value = row[at]
+        if type(value) is not int or not -_MOST <= value < _MOST:
+            row[at] = _within(value)
+
+
+def _within(value: float) -> int:
+    return max(-_MOST, min(int(value), _MOST - 1))
+
+
+def _json(value: Any) -> str:
+    try:
+        return orjson.dumps(value, default=str).decode()
+    except TypeError:  # whole numbers beyond 64 bits, keys that are no texts, half a surrogate pair
+        return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def text_of(messages: Sequence[Message]) -> str:
