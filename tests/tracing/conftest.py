@@ -1,16 +1,21 @@
 """One real store process for this folder's tests; each test has a project of its own in it."""
 
 import os
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+import uvicorn
 from fastapi import FastAPI
+from starlette.testclient import TestClient
 
 from noria.app.demo.installation import free_port
 from noria.app.slices import SLICES
@@ -18,9 +23,13 @@ from noria.core import clock, ids
 from noria.core.records import Span
 from noria.core.settings import Settings, load
 from noria.governance import service as governance
+from noria.governance.records import FirstLogin
+from noria.governance.slice import SLICE as GOVERNANCE
+from noria.registry.slice import SLICE as REGISTRY
 from noria.stores.connect import Stores
 from noria.stores.journal import JournalWriter
 from noria.tracing.otlp_grpc import GrpcServer
+from noria.tracing.slice import SLICE
 from noria.tracing.tailer import Tailer
 from noria.web import application
 from tests.stores.process import StoreProcess
@@ -57,6 +66,42 @@ def whole(stores: Stores) -> FastAPI:
         _apps.append(application.create(SLICES, stores, governance.authenticate))
     _apps[0].state.stores = stores
     return _apps[0]
+
+
+def pages_of(stores: Stores) -> FastAPI:
+    """The application with the slices that tracing's own pages need."""
+    return application.create((GOVERNANCE, replace(REGISTRY, pages="", nav=()), SLICE), stores, governance.authenticate)
+
+
+@contextmanager
+def served(app: FastAPI) -> Iterator[str]:
+    """The address at which `app` is served to real browsers meanwhile."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
+
+
+@pytest.fixture
+def first(stores: Stores) -> FirstLogin:
+    """The installation's first admin and project."""
+    made = governance.bootstrap(stores)
+    assert made is not None
+    return made
+
+
+@pytest.fixture
+def browser(stores: Stores, first: FirstLogin) -> Iterator[TestClient]:
+    """Asks for pages, signed in as the first admin."""
+    with TestClient(pages_of(stores)) as client:
+        client.post("/login", data={"email": first.email, "password": first.password})
+        yield client
 
 
 @pytest.fixture

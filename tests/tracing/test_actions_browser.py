@@ -2,35 +2,24 @@
 
 import os
 import shutil
-import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from noria.app import schema as records
 from noria.app.slices import SLICES
 from noria.core import clock
 from noria.governance import erasure, people
-from noria.governance import service as governance
 from noria.governance.records import FirstLogin
 from noria.jobs.tables import jobs
 from noria.stores.connect import Stores
-from tests.tracing.conftest import TICK, Traffic, whole
+from tests.tracing.conftest import TICK, Traffic, served, whole
 
 pytestmark = pytest.mark.browser
 records.declare()
-
-
-@pytest.fixture
-def first(stores: Stores) -> FirstLogin:
-    made = governance.bootstrap(stores)
-    assert made is not None
-    return made
 
 
 @pytest.fixture
@@ -40,15 +29,8 @@ def project(first: FirstLogin) -> str:
 
 @pytest.fixture
 def address(stores: Stores, first: FirstLogin) -> Iterator[str]:
-    app = whole(stores)
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
-    listener.close()
+    with served(whole(stores)) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

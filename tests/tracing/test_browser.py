@@ -2,29 +2,20 @@
 
 import os
 import shutil
-import socket
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from noria.app import schema as records
 from noria.core import clock, ids
 from noria.core.records import Span
-from noria.governance import service as governance
 from noria.governance.records import FirstLogin
-from noria.governance.slice import SLICE as GOVERNANCE
-from noria.registry.slice import SLICE as REGISTRY
 from noria.stores.connect import Stores
 from noria.tracing import migrations, rollup, schema
-from noria.tracing.slice import SLICE
-from noria.web import application
-from tests.tracing.conftest import TICK, Traffic
+from tests.tracing.conftest import TICK, Traffic, pages_of, served
 
 pytestmark = pytest.mark.browser
 records.declare()
@@ -35,28 +26,14 @@ QUICK = 1.5
 
 
 @pytest.fixture
-def first(stores: Stores) -> FirstLogin:
-    made = governance.bootstrap(stores)
-    assert made is not None
-    return made
-
-
-@pytest.fixture
 def project(first: FirstLogin) -> str:
     return first.project_id
 
 
 @pytest.fixture
 def address(stores: Stores, first: FirstLogin) -> Iterator[str]:
-    app = application.create((GOVERNANCE, replace(REGISTRY, pages="", nav=()), SLICE), stores, governance.authenticate)
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
-    listener.close()
+    with served(pages_of(stores)) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """Figures of model calls: over time and by what they have in common, through the service, the API and the pages."""
 
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,15 +8,10 @@ from starlette.testclient import TestClient
 from noria.app import schema as records
 from noria.core import clock
 from noria.core.errors import BadInput
-from noria.governance import service as governance
 from noria.governance.records import FirstLogin
-from noria.governance.slice import SLICE as GOVERNANCE
-from noria.registry.slice import SLICE as REGISTRY
 from noria.stores.connect import Stores
 from noria.tracing import figures
 from noria.tracing.figures import BY, Question
-from noria.tracing.slice import SLICE
-from noria.web import application
 from tests.tracing.conftest import TICK, Traffic
 
 records.declare()
@@ -26,24 +19,8 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def first(stores: Stores) -> FirstLogin:
-    made = governance.bootstrap(stores)
-    assert made is not None
-    return made
-
-
-@pytest.fixture
 def project(first: FirstLogin) -> str:
     return first.project_id
-
-
-@pytest.fixture
-def api(stores: Stores, first: FirstLogin) -> Iterator[TestClient]:
-    """Signed in as the first admin."""
-    app = application.create((GOVERNANCE, replace(REGISTRY, pages="", nav=()), SLICE), stores, governance.authenticate)
-    with TestClient(app) as client:
-        client.post("/login", data={"email": first.email, "password": first.password, "next": "/traces"})
-        yield client
 
 
 def asked(project: str, q: str = "", *, back: timedelta = HOUR, live: bool | None = True) -> Question:
@@ -107,37 +84,39 @@ def test_over_time_sums_up_to_the_whole(stores: Stores, project: str, calls: Tra
         Question(project, clock.now(), clock.now() - HOUR)
 
 
-def test_the_api_tells_json_and_csv(api: TestClient, calls: Traffic) -> None:
-    told = api.get("/api/figures", params={"by": "model", "steps": 6}).json()
+def test_the_api_tells_json_and_csv(browser: TestClient, calls: Traffic) -> None:
+    told = browser.get("/api/figures", params={"by": "model", "steps": 6}).json()
     assert (told["whole"]["requests"], [group["name"] for group in told["groups"]]) == (4, ["big", "small"])
     assert sum(piece["requests"] for piece in told["pieces"]) == 4
-    lines = api.get("/api/figures", params={"by": "model", "form": "csv"}).text.splitlines()
+    lines = browser.get("/api/figures", params={"by": "model", "form": "csv"}).text.splitlines()
     assert lines[0].startswith("name,time,requests,errors")
     assert [line.split(",")[0] for line in lines[1:]] == ["big", "small"]
-    assert api.get("/api/figures", params={"q": "nofield:1"}).status_code == 400
+    assert browser.get("/api/figures", params={"q": "nofield:1"}).status_code == 400
     assert (
-        api.get("/api/figures", params={"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}).status_code
+        browser.get(
+            "/api/figures", params={"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}
+        ).status_code
         == 400
     )
 
 
-def test_a_name_is_no_formula(api: TestClient, traffic: Traffic) -> None:
+def test_a_name_is_no_formula(browser: TestClient, traffic: Traffic) -> None:
     traffic.span(served_model='=HYPERLINK("http://evil.example")')
     traffic.carry()
-    assert "'=HYPERLINK" in api.get("/api/figures", params={"by": "model", "form": "csv"}).text
+    assert "'=HYPERLINK" in browser.get("/api/figures", params={"by": "model", "form": "csv"}).text
 
 
 @pytest.mark.parametrize("path", ["/dashboard", "/costs"])
-def test_the_pages(api: TestClient, calls: Traffic, path: str) -> None:
+def test_the_pages(browser: TestClient, calls: Traffic, path: str) -> None:
     for by in BY:
-        assert api.get(path, params={"by": by, "time": "24h"}).status_code == 200, by
-    page = api.get(path, params={"by": "model"}).text
+        assert browser.get(path, params={"by": by, "time": "24h"}).status_code == 200, by
+    page = browser.get(path, params={"by": "model"}).text
     assert "big" in page and "model%3Abig" in page
     assert (
-        api.get(path, params={"since": "2020-01-01T00:00", "until": "2020-01-02T00:00"}).text.count('class="empty"')
+        browser.get(path, params={"since": "2020-01-01T00:00", "until": "2020-01-02T00:00"}).text.count('class="empty"')
         == 1
     )
-    refused = api.get(path, params={"q": "nofield:1"})
+    refused = browser.get(path, params={"q": "nofield:1"})
     assert 'class="alert"' in refused.text
-    assert api.get(path, params={"time": "never"}).status_code == 400
-    assert api.get(path, params={"since": "<script>"}).status_code == 400
+    assert browser.get(path, params={"time": "never"}).status_code == 400
+    assert browser.get(path, params={"since": "<script>"}).status_code == 400

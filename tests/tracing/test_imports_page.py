@@ -2,11 +2,8 @@
 
 import html
 import re
-from collections.abc import Iterator
-from dataclasses import replace
 
 import orjson
-import pytest
 from starlette.testclient import TestClient
 
 from noria.app import schema
@@ -15,38 +12,18 @@ from noria.core.errors import BadInput
 from noria.governance import projects
 from noria.governance import service as governance
 from noria.governance.records import FirstLogin
-from noria.governance.slice import SLICE as GOVERNANCE
 from noria.jobs import service as jobs
 from noria.jobs import tables
 from noria.jobs.context import JobContext
-from noria.registry.slice import SLICE as REGISTRY
 from noria.stores.connect import Stores
 from noria.tracing import jobs as tracing_jobs
 from noria.tracing.imports.taking import Import
 from noria.tracing.pages_imports import said
-from noria.tracing.slice import SLICE
-from noria.web import application
 from noria.web.i18n import words
 from tests.tracing.import_kit import Desk
 from tests.tracing.test_imports_doors import ROW
 
 schema.declare()
-
-
-@pytest.fixture
-def first(stores: Stores) -> FirstLogin:
-    made = governance.bootstrap(stores)
-    assert made is not None
-    return made
-
-
-@pytest.fixture
-def browser(stores: Stores, first: FirstLogin) -> Iterator[TestClient]:
-    """Signed in as the first admin."""
-    app = application.create((GOVERNANCE, replace(REGISTRY, pages="", nav=()), SLICE), stores, governance.authenticate)
-    with TestClient(app) as client:
-        client.post("/login", data={"email": first.email, "password": first.password})
-        yield client
 
 
 def read(browser: TestClient, path: str) -> str:

@@ -2,8 +2,6 @@
 
 import html
 import re
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,40 +12,19 @@ from noria.app import schema
 from noria.core import clock, ids
 from noria.core.records import Score
 from noria.governance import audit
-from noria.governance import service as governance
 from noria.governance.records import FirstLogin
-from noria.governance.slice import SLICE as GOVERNANCE
-from noria.registry.slice import SLICE as REGISTRY
 from noria.stores.connect import Stores
 from noria.tracing import fresh, scores, service, tally, views
 from noria.tracing.records import ScoreFilter, ScoreView
-from noria.tracing.slice import SLICE
 from noria.tracing.traffic import feedback_rows, summary
-from noria.web import application
 from tests.tracing.conftest import Traffic
 
 schema.declare()
 
 
 @pytest.fixture
-def first(stores: Stores) -> FirstLogin:
-    made = governance.bootstrap(stores)
-    assert made is not None
-    return made
-
-
-@pytest.fixture
 def project(first: FirstLogin) -> str:
     return first.project_id
-
-
-@pytest.fixture
-def browser(stores: Stores, first: FirstLogin) -> Iterator[TestClient]:
-    """Signed in as the first admin."""
-    app = application.create((GOVERNANCE, replace(REGISTRY, pages="", nav=()), SLICE), stores, governance.authenticate)
-    with TestClient(app) as client:
-        client.post("/login", data={"email": first.email, "password": first.password})
-        yield client
 
 
 def read(browser: TestClient, path: str) -> str:

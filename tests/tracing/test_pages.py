@@ -2,7 +2,6 @@
 
 import html
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
@@ -31,25 +30,9 @@ schema.declare()
 
 
 @pytest.fixture
-def first(stores: Stores) -> FirstLogin:
-    made = governance.bootstrap(stores)
-    assert made is not None
-    return made
-
-
-@pytest.fixture
 def project(first: FirstLogin) -> str:
     """The project of the first admin, so that pages show it."""
     return first.project_id
-
-
-@pytest.fixture
-def browser(stores: Stores, first: FirstLogin) -> Iterator[TestClient]:
-    """Signed in as the first admin."""
-    app = application.create((GOVERNANCE, replace(REGISTRY, pages="", nav=()), SLICE), stores, governance.authenticate)
-    with TestClient(app) as client:
-        client.post("/login", data={"email": first.email, "password": first.password, "next": "/traces"})
-        yield client
 
 
 def read(browser: TestClient, path: str) -> str:

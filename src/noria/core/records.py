@@ -4,9 +4,8 @@ A span is one timed step of a request, whatever dialect reported it; a score is 
 row. Both go through the journal as JSON (one object a record, `None` left out) and into one table each in the span store.
 """
 
-from dataclasses import asdict, dataclass, field, fields
-from functools import cache
-from typing import Any, Literal, Self
+from dataclasses import Field, asdict, dataclass, field
+from typing import Any, ClassVar, Literal, Self
 
 SpanKind = Literal["llm", "embedding", "retrieval", "tool", "agent", "chain", "guardrail", "judge", "http"]
 SpanStatus = Literal["ok", "error"]
@@ -17,20 +16,16 @@ Message = dict[str, Any]
 
 
 class _Record:
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; fields that are None or empty are left out."""
-        return {k: v for k, v in asdict(self).items() if v not in (None, "", (), [], {})}  # type: ignore[call-overload]
+        return {k: v for k, v in asdict(self).items() if v not in (None, "", (), [], {})}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """The inverse of to_dict; names that this version does not know are dropped."""
-        known = _names(cls)  # type: ignore[arg-type]
-        return cls(**{k: v for k, v in data.items() if k in known})
-
-
-@cache
-def _names(record: Any) -> frozenset[str]:
-    return frozenset(f.name for f in fields(record))
+        return cls(**{k: v for k, v in data.items() if k in cls.__dataclass_fields__})
 
 
 @dataclass(frozen=True, slots=True)

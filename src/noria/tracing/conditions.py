@@ -48,7 +48,7 @@ class Where:
     plain: list[str] = field(default_factory=list)
     """Over columns of `traces` that are read quickly."""
     wide: list[str] = field(default_factory=list)
-    """Over all spans (these need from_ns and to_ns), or over texts: to be read window by window."""
+    """Over all spans (these need from_ns and to_ns), or over texts: to be read in order, in shorter windows."""
     values: dict[str, Any] = field(default_factory=dict)
 
     @property
